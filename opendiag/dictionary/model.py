@@ -1,0 +1,157 @@
+"""What a device says it has: objects, their members, and where that knowledge came from.
+
+A VAR is an object with the single member 0, so every value of a dictionary is found the same way:
+``dictionary.get(0x6041, 0)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from opendiag.dictionary.datatypes import Value, type_name
+from opendiag.errors import ObjectNotFound
+from opendiag.findings import Finding
+
+_NOTHING: Mapping[int, str] = {}
+
+
+class ObjectType(IntEnum):
+    """Object code, CiA 301."""
+
+    NULL = 0
+    DOMAIN = 2
+    DEFTYPE = 5
+    DEFSTRUCT = 6
+    VAR = 7
+    ARRAY = 8
+    RECORD = 9
+
+
+@dataclass(frozen=True, slots=True)
+class NodeIdPlus:
+    """A default such as ``$NODEID+0x180``: known once the node-ID is."""
+
+    offset: int
+
+    def resolve(self, node_id: int) -> int:
+        return node_id + self.offset
+
+
+def object_text(index: int, subindex: int) -> str:
+    """"6041:00", the way opendiag prints an object everywhere."""
+    return f"{index:04X}:{subindex:02X}"
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One value of a dictionary.
+
+    ``name``      of the member alone; `ObjectDictionary.name_of` puts the object's name before it.
+    ``data_type`` a `DataType` number, or a type of the device's own.
+    ``access``    ro, wo, rw, rwr (readable by PDO), rww (writable by PDO), const, or "" when not said.
+    ``value``     what a DCF says this one device is set to (``ParameterValue``).
+    ``unit``      of ``raw * factor``; ``alt_unit`` and ``alt_factor`` give a second view of the same raw number.
+    ``bits``      names of single bits, ``values`` names of whole values.
+    ``source``    "eds", "cia301" or "cia402": who says all this.
+    """
+
+    index: int
+    subindex: int
+    name: str
+    data_type: int
+    access: str = ""
+    default: Value | NodeIdPlus | None = None
+    low: Value | NodeIdPlus | None = None
+    high: Value | NodeIdPlus | None = None
+    pdo_mappable: bool = False
+    value: Value | NodeIdPlus | None = None
+    unit: str = ""
+    factor: float = 1.0
+    alt_unit: str = ""
+    alt_factor: float = 1.0
+    bits: Mapping[int, str] = field(default_factory=lambda: _NOTHING)
+    values: Mapping[int, str] = field(default_factory=lambda: _NOTHING)
+    source: str = "eds"
+
+    @property
+    def text(self) -> str:
+        """Index and subindex, "6041:00"."""
+        return object_text(self.index, self.subindex)
+
+    @property
+    def type_name(self) -> str:
+        return type_name(self.data_type)
+
+    def configured(self, node_id: int) -> Value | None:
+        """What a device with this node-ID holds as far as the file says: the DCF's value, else the default."""
+        value = self.default if self.value is None else self.value
+        return value.resolve(node_id) if isinstance(value, NodeIdPlus) else value
+
+
+@dataclass(slots=True)
+class Object:
+    """An index of the dictionary and its members by subindex (a VAR has member 0 only)."""
+
+    index: int
+    name: str
+    object_type: ObjectType
+    members: dict[int, Variable] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class DeviceInfo:
+    """Who the file describes. None: the file does not say. ``bit_rates`` in kbit/s."""
+
+    vendor_name: str = ""
+    product_name: str = ""
+    vendor_id: int | None = None
+    product_code: int | None = None
+    revision: int | None = None
+    bit_rates: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class ObjectDictionary:
+    """All objects of one device type (EDS) or of one configured device (DCF: ``node_id``, ``bit_rate``).
+
+    ``name`` is what the user called it: a path or a bundled name. ``bit_rate`` in kbit/s.
+    """
+
+    name: str
+    objects: dict[int, Object] = field(default_factory=dict)
+    device: DeviceInfo = field(default_factory=DeviceInfo)
+    node_id: int | None = None
+    bit_rate: int | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+    def get(self, index: int, subindex: int) -> Variable | None:
+        """The variable, or None when the dictionary lacks it."""
+        found = self.objects.get(index)
+        return None if found is None else found.members.get(subindex)
+
+    def __getitem__(self, key: tuple[int, int]) -> Variable:
+        """Raise ObjectNotFound when the dictionary lacks it."""
+        variable = self.get(*key)
+        if variable is None:
+            raise ObjectNotFound(object_text(*key), self.name)
+        return variable
+
+    def __len__(self) -> int:
+        """Number of indices."""
+        return len(self.objects)
+
+    def variables(self) -> Iterator[Variable]:
+        """Every value, in order of index and subindex."""
+        for index in sorted(self.objects):
+            members = self.objects[index].members
+            for subindex in sorted(members):
+                yield members[subindex]
+
+    def name_of(self, variable: Variable) -> str:
+        """"Statusword", and "Identity Object.Vendor ID" for a member of an array or record."""
+        parent = self.objects.get(variable.index)
+        if parent is None or parent.object_type not in (ObjectType.ARRAY, ObjectType.RECORD, ObjectType.DEFSTRUCT):
+            return variable.name
+        return f"{parent.name}.{variable.name}"

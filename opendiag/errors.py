@@ -1,0 +1,112 @@
+"""Every exception opendiag raises, in one tree.
+
+    OpenDiagError
+    ├── WireError (ValueError)                 bytes that are not what the standard says they are
+    ├── DictionaryError                        something about an object dictionary
+    │   ├── DictionaryFileError (ValueError)   a device file that cannot be used: file, line, why
+    │   ├── UnknownDictionary (LookupError)    no file and no bundled dictionary of that name
+    │   └── ObjectNotFound (KeyError)          no such object in this dictionary
+    └── LogError                               something about a capture file
+        ├── LogNotFound (FileNotFoundError)    no such file, or it cannot be read
+        └── NotALog (ValueError)               a file without a single frame in a format we know
+
+Each carries its facts as fields and writes its own sentence: what failed, what was seen, what to try.
+What is odd but not fatal is a `opendiag.findings.Finding`, not an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class OpenDiagError(Exception):
+    """The root: `except OpenDiagError` catches everything this package raises on purpose."""
+
+
+class WireError(OpenDiagError, ValueError):
+    """Bytes that do not follow the protocol. ``data`` holds them, ``reason`` says what is wrong."""
+
+    def __init__(self, reason: str, data: bytes = b"") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.data = data
+
+
+class DictionaryError(OpenDiagError):
+    """Something is wrong with an object dictionary."""
+
+
+class DictionaryFileError(DictionaryError, ValueError):
+    """A device file that cannot be used."""
+
+    def __init__(self, file: str, line: int | None, reason: str) -> None:
+        super().__init__(file, line, reason)
+        self.file = file
+        self.line = line
+        self.reason = reason
+
+    def __str__(self) -> str:
+        where = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{where}: {self.reason}"
+
+
+class UnknownDictionary(DictionaryError, LookupError):
+    """Neither a file nor a bundled dictionary has this name."""
+
+    def __init__(self, name: str, bundled: Sequence[str]) -> None:
+        super().__init__(name, tuple(bundled))
+        self.name = name
+        self.bundled = tuple(bundled)
+
+    def __str__(self) -> str:
+        return (
+            f"no EDS named {self.name!r}: there is no such file, and the bundled ones are "
+            f"{', '.join(self.bundled) or 'none'}"
+        )
+
+
+class ObjectNotFound(DictionaryError, KeyError):
+    """The dictionary has no such object."""
+
+    def __init__(self, what: str, dictionary: str) -> None:
+        super().__init__(what, dictionary)
+        self.what = what
+        self.dictionary = dictionary
+
+    def __str__(self) -> str:
+        return f"{self.dictionary} has no object {self.what}"
+
+
+class LogError(OpenDiagError):
+    """Something is wrong with a capture file."""
+
+
+class LogNotFound(LogError, FileNotFoundError):
+    """The capture does not exist or cannot be read."""
+
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(file, reason)
+        self.file = file
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"cannot read {self.file}: {self.reason}"
+
+
+class NotALog(LogError, ValueError):
+    """Not one frame was found. ``lines`` is how many lines were looked at, ``example`` one of them."""
+
+    def __init__(self, file: str, lines: int, example: str) -> None:
+        super().__init__(file, lines, example)
+        self.file = file
+        self.lines = lines
+        self.example = example
+
+    def __str__(self) -> str:
+        if not self.lines:
+            return f"{self.file} is empty: expected a candump capture"
+        seen = f"; the first line is {self.example!r}" if self.example else ""
+        return (
+            f"{self.file}: no CAN frame in {self.lines} line{'s' if self.lines != 1 else ''}{seen}; "
+            "expected candump output such as 'can0  665   [8]  40 78 60 00 00 00 00 00'"
+        )
