@@ -33,7 +33,7 @@ class TimeOfDay:
         return cls(int.from_bytes(data[:4], "little") & 0x0FFF_FFFF, int.from_bytes(data[4:], "little"))
 
     def isoformat(self) -> str:
-        """"1984-01-02T00:00:01.500"; time past midnight that is no time of day stays "+<ms> ms"."""
+        """As in "1984-01-02T00:00:01.500"; time past midnight that is no time of day stays "+<ms> ms"."""
         from datetime import date, timedelta
 
         day = (date(1984, 1, 1) + timedelta(days=self.days)).isoformat()
