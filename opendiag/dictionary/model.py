@@ -40,7 +40,7 @@ class NodeIdPlus:
 
 
 def object_text(index: int, subindex: int) -> str:
-    """"6041:00", the way opendiag prints an object everywhere."""
+    """As in "6041:00", the way opendiag prints an object everywhere."""
     return f"{index:04X}:{subindex:02X}"
 
 
@@ -150,8 +150,12 @@ class ObjectDictionary:
                 yield members[subindex]
 
     def name_of(self, variable: Variable) -> str:
-        """"Statusword", and "Identity Object.Vendor ID" for a member of an array or record."""
+        """As in "Statusword", and "Identity Object.Vendor ID" for a member of an array or record."""
         parent = self.objects.get(variable.index)
-        if parent is None or parent.object_type not in (ObjectType.ARRAY, ObjectType.RECORD, ObjectType.DEFSTRUCT):
+        if parent is None or parent.object_type not in (
+            ObjectType.ARRAY,
+            ObjectType.RECORD,
+            ObjectType.DEFSTRUCT,
+        ):
             return variable.name
         return f"{parent.name}.{variable.name}"

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from opendiag.frame import Frame
+from opendiag.frame import MAX_EXTENDED_ID, MAX_STANDARD_ID, Frame
+from opendiag.errors import WireError
 
 _INVALID = 1 << 31
 _BIT_30 = 1 << 30
@@ -95,7 +96,7 @@ def classify(frame: Frame) -> Connection:
     A 29-bit frame, an error frame and a CAN FD frame are no CiA 301 service by their number alone. A remote frame
     is one only where CiA 301 uses remote frames: to ask for a PDO, or in node guarding.
     """
-    if frame.extended or frame.error:
+    if frame.extended or frame.error or frame.fd:
         return UNKNOWN
     connection = predefined(frame.can_id)
     if frame.remote and connection.service not in REMOTE_SERVICES:
@@ -137,6 +138,9 @@ class CobId:
     bit_30: bool = False
 
     def encode(self) -> int:
+        """Raise WireError unless the identifier fits the 11 or 29 bits it says it has."""
+        if not 0 <= self.can_id <= (MAX_EXTENDED_ID if self.extended else MAX_STANDARD_ID):
+            raise WireError(f"CAN-ID {self.can_id:#x} does not fit {29 if self.extended else 11} bits")
         flags = (_INVALID if self.bit_31 else 0) | (_BIT_30 if self.bit_30 else 0)
         return self.can_id | flags | (_EXTENDED if self.extended else 0)
 
@@ -144,7 +148,7 @@ class CobId:
     def decode(cls, value: int) -> CobId:
         """An 11-bit entry keeps its low 11 bits: what lies above them means nothing (CiA 301)."""
         extended = bool(value & _EXTENDED)
-        can_id = value & (0x1FFF_FFFF if extended else 0x7FF)
+        can_id = value & (MAX_EXTENDED_ID if extended else MAX_STANDARD_ID)
         return cls(can_id, extended, bool(value & _INVALID), bool(value & _BIT_30))
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from opendiag.errors import WireError
+from opendiag.wire.limits import require_bits
 
 LENGTH = 8
 
@@ -84,7 +85,9 @@ class Emcy:
     manufacturer: bytes = bytes(5)
 
     def encode(self) -> bytes:
-        """Raise WireError unless there are five manufacturer bytes."""
+        """Raise WireError unless there are five manufacturer bytes, and code and register fit their 16 and 8 bits."""
+        require_bits("error code", self.code, 16)
+        require_bits("error register", self.register, 8)
         if len(self.manufacturer) != 5:
             raise WireError(f"EMCY has 5 manufacturer bytes, not {len(self.manufacturer)}", self.manufacturer)
         return self.code.to_bytes(2, "little") + bytes([self.register]) + self.manufacturer

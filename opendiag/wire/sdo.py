@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from opendiag.errors import WireError
+from opendiag.wire.limits import require_bits
 from opendiag.wire.sdo_abort import abort_text
 from opendiag.wire.sdo_block import (
     BlockAck,
@@ -36,7 +37,8 @@ class Initiate:
     """What an initiate download request and an initiate upload response share: how the data come.
 
     Expedited: ``data`` holds 1..4 bytes; ``sized`` tells whether their number was said or is taken as all four.
-    Segmented: ``data`` is None and ``size`` is the announced number of bytes, or None when it was not said.
+    Segmented: ``data`` is None and ``size`` is the announced number of bytes, or None when it was not said; ``sized``
+    means nothing.
     """
 
     index: int
@@ -50,9 +52,10 @@ class Initiate:
         if self.data is None:
             if self.size is None:
                 return multiplexed(command, self.index, self.subindex)
-            if not 0 <= self.size < 1 << 32:
-                raise WireError(f"size {self.size} does not fit 32 bits")
+            require_bits("size", self.size, 32)
             return multiplexed(command | 1, self.index, self.subindex, self.size.to_bytes(4, "little"))
+        if self.size is not None:
+            raise WireError("an expedited transfer has data and no size: that belongs to a segmented one", self.data)
         if not 1 <= len(self.data) <= MAX_EXPEDITED or not (self.sized or len(self.data) == MAX_EXPEDITED):
             raise WireError(f"{len(self.data)} bytes in an expedited transfer (1..4; 4 without a size)", self.data)
         command |= 2 | (1 | (MAX_EXPEDITED - len(self.data)) << 2 if self.sized else 0)
@@ -60,18 +63,18 @@ class Initiate:
 
     @staticmethod
     def _parse(data: bytes) -> tuple[int, int, bytes | None, int | None, bool]:
+        require(data, 4, "an SDO initiate message")
         command = data[0]
-        require(data, LENGTH if command & 3 == 1 else 4, "an SDO initiate message")
         if command & 0x10:
             raise WireError(f"reserved bit 4 is set in command {command:02X}h", data)
         index, subindex = multiplexor(data)
         if not command & 2:
-            return index, subindex, None, u32(data) if command & 1 else None, bool(command & 1)
+            if not command & 1:
+                return index, subindex, None, None, True
+            require(data, LENGTH, "an SDO initiate message with a size")
+            return index, subindex, None, u32(data), True
         length = MAX_EXPEDITED - (command >> 2 & 3) if command & 1 else MAX_EXPEDITED
-        if command & 1:
-            require(data, 4 + length, f"an expedited message of {length} bytes")
-        elif len(data) == 4:
-            raise WireError("an expedited message without data", data)
+        require(data, 4 + length, f"an expedited message of {length} bytes")
         return index, subindex, bytes(data[4 : 4 + length]), None, bool(command & 1)
 
 
@@ -152,6 +155,7 @@ class Segment:
 
     @classmethod
     def decode(cls, data: bytes) -> Segment:
+        require(data, 1, "a segment")
         length = SEGMENT_BYTES - (data[0] >> 1 & 7)
         require(data, 1 + length, f"a segment of {length} bytes")
         return cls(bool(data[0] & 0x10), bytes(data[1 : 1 + length]), bool(data[0] & 1))
@@ -196,8 +200,7 @@ class Abort:
     code: int
 
     def encode(self) -> bytes:
-        if not 0 <= self.code < 1 << 32:
-            raise WireError(f"abort code {self.code} does not fit 32 bits")
+        require_bits("abort code", self.code, 32)
         return multiplexed(0x80, self.index, self.subindex, self.code.to_bytes(4, "little"))
 
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from opendiag.errors import WireError
+from opendiag.wire.limits import require_bits
 from opendiag.wire.sdo_frame import LENGTH, SEGMENT_BYTES, multiplexed, multiplexor, require, u32
 
 MAX_BLOCK_SIZE = 127
@@ -21,12 +22,16 @@ class BlockDownloadInitiate:
 
     def encode(self) -> bytes:
         command = 0xC0 | self.crc << 2 | (self.size is not None) << 1
-        return multiplexed(command, self.index, self.subindex, (self.size or 0).to_bytes(4, "little"))
+        size = self.size or 0
+        require_bits("size", size, 32)
+        return multiplexed(command, self.index, self.subindex, size.to_bytes(4, "little"))
 
     @classmethod
     def decode(cls, data: bytes) -> BlockDownloadInitiate:
+        require(data, 4, "the start of a block transfer")
         sized = bool(data[0] & 2)
-        require(data, LENGTH if sized else 4, "a block download request")
+        if sized:
+            require(data, LENGTH, "the start of a block transfer with a size")
         return cls(*multiplexor(data), u32(data) if sized else None, bool(data[0] & 4))
 
 
@@ -82,6 +87,7 @@ class BlockUploadInitiate:
 
     def encode(self) -> bytes:
         _check_block_size(self.block_size)
+        require_bits("protocol switch threshold", self.switch_below, 8)
         return multiplexed(0xA0 | self.crc << 2, self.index, self.subindex, bytes([self.block_size, self.switch_below]))
 
     @classmethod
@@ -112,14 +118,14 @@ class BlockAck:
     block_size: int
 
     def encode(self) -> bytes:
+        _check_sequence(self.sequence)
         _check_block_size(self.block_size)
         return bytes([0xA2, self.sequence, self.block_size]) + bytes(5)
 
     @classmethod
     def decode(cls, data: bytes) -> BlockAck:
         require(data, 3, "a sub-block acknowledge")
-        if data[1] > MAX_BLOCK_SIZE:
-            raise WireError(f"sequence number {data[1]} is outside 0..{MAX_BLOCK_SIZE}", data)
+        _check_sequence(data[1], data)
         _check_block_size(data[2], data)
         return cls(data[1], data[2])
 
@@ -132,6 +138,8 @@ class BlockEnd:
     crc: int
 
     def encode(self) -> bytes:
+        require_bits("number of unused bytes", self.unused, 3)
+        require_bits("CRC", self.crc, 16)
         return bytes([0xC1 | self.unused << 2]) + self.crc.to_bytes(2, "little") + bytes(5)
 
     @classmethod
@@ -162,8 +170,10 @@ class BlockSegment:
     last: bool
 
     def encode(self) -> bytes:
-        if not 1 <= self.sequence <= MAX_BLOCK_SIZE or len(self.data) > SEGMENT_BYTES:
-            raise WireError(f"segment {self.sequence} with {len(self.data)} bytes (1..127, at most 7 bytes)")
+        if not 1 <= self.sequence <= MAX_BLOCK_SIZE:
+            raise WireError(f"segment number {self.sequence} is outside 1..{MAX_BLOCK_SIZE}", self.data)
+        if len(self.data) > SEGMENT_BYTES or not (self.last or len(self.data) == SEGMENT_BYTES):
+            raise WireError(f"{len(self.data)} bytes in a block segment (7; fewer only in the last)", self.data)
         return bytes([self.last << 7 | self.sequence]) + self.data.ljust(SEGMENT_BYTES, b"\0")
 
     @classmethod
@@ -172,6 +182,11 @@ class BlockSegment:
         if not data[0] & 0x7F:
             raise WireError("a block segment with sequence number 0", data)
         return cls(data[0] & 0x7F, bytes(data[1:]), bool(data[0] & 0x80))
+
+
+def _check_sequence(sequence: int, data: bytes = b"") -> None:
+    if not 0 <= sequence <= MAX_BLOCK_SIZE:
+        raise WireError(f"sequence number {sequence} is outside 0..{MAX_BLOCK_SIZE}", data)
 
 
 def _check_block_size(block_size: int, data: bytes = b"") -> None:

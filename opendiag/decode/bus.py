@@ -1,0 +1,83 @@
+"""State of one CAN bus as a listener builds it up: connections, nodes, SDO channels, PDO mappings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from opendiag.decode.connection_set import ConnectionSet
+from opendiag.decode.node_view import NodeView
+from opendiag.decode.pdo_records import PdoReader
+from opendiag.decode.sdo_observer import SdoObserver
+from opendiag.dictionary.library import Library
+from opendiag.dictionary.model import ObjectDictionary
+
+#: Objects that decide which CAN-ID means what, how a PDO is read, or what the device is.
+_CONFIGURES = range(0x1000, 0x1C00)
+
+
+@dataclass(frozen=True, slots=True)
+class Dictionaries:
+    """Where a node's dictionary comes from: ``by_node`` first, then ``fallback``.
+
+    ``library`` finds one by the identity (1018h) that the traffic shows, for nodes not in ``by_node``.
+    """
+
+    by_node: Mapping[int, ObjectDictionary]
+    fallback: ObjectDictionary | None = None
+    library: Library | None = None
+
+
+class Bus:
+    """Everything known of one CAN bus of the capture."""
+
+    def __init__(self, dictionaries: Dictionaries) -> None:
+        self._dictionaries = dictionaries
+        self.connections = ConnectionSet()
+        self.nodes: dict[int, NodeView] = {}
+        self.observers: dict[tuple[int, int], SdoObserver] = {}
+        self.pdos = PdoReader()
+        self.last: dict[tuple[Any, ...], Any] = {}
+        for node_id in dictionaries.by_node:
+            self.node(node_id)
+
+    def node(self, node_id: int) -> NodeView:
+        """The view of a node, made when it is first heard of."""
+        view = self.nodes.get(node_id)
+        if view is None:
+            dictionary = self._dictionaries.by_node.get(node_id, self._dictionaries.fallback)
+            view = self.nodes[node_id] = NodeView(node_id, dictionary)
+            if dictionary is not None:
+                self.connections.refresh(view)
+        return view
+
+    def learn(self, node: NodeView, index: int, subindex: int, raw: bytes, written: bool) -> None:
+        """A confirmed SDO transfer showed or changed an object."""
+        node.learn(index, subindex, raw, written)
+        if index not in _CONFIGURES:
+            return
+        if index == 0x1018:
+            self._identify(node)
+        self.changed(node)
+
+    def changed(self, node: NodeView) -> None:
+        """Communication objects of this node are not what they were."""
+        self.connections.refresh(node)
+        self.pdos.forget(node.node_id)
+
+    def _identify(self, node: NodeView) -> None:
+        """Choose a dictionary by identity, unless the user gave one."""
+        vendor, product = node.seen(0x1018, 1), node.seen(0x1018, 2)
+        if node.node_id in self._dictionaries.by_node or vendor is None or product is None:
+            return
+        library = self._dictionaries.library
+        found = library.find(vendor, product, node.seen(0x1018, 3)) if library is not None else None
+        if found is not None:
+            node.use(found)
+
+    def is_repeated(self, key: tuple[Any, ...], content: Any) -> bool:
+        """True when the same was said the last time."""
+        before = self.last.get(key, self)
+        self.last[key] = content
+        return bool(before == content)

@@ -1,0 +1,165 @@
+"""What is known of one node: its dictionary, and every object value the traffic itself has shown.
+
+A value that was read or written in the capture comes before what a file says. A reset puts the communication
+objects back to what the device has stored, so values that were only written are forgotten then, unless a "save"
+(1010h) was seen in between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from opendiag.cia402.states import PdsState
+
+from opendiag.dictionary import builtin
+from opendiag.dictionary.model import ObjectDictionary, Variable
+from opendiag.wire.nmt import NmtState
+
+_SAVE = b"save"
+_LOAD = b"load"
+_PROFILE_402 = 402
+#: Widest value worth remembering: anything longer is a string or a domain, which configures nothing.
+_REMEMBER = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """An object as the best source describes it. ``variable`` is None when nobody knows it."""
+
+    variable: Variable | None
+    name: str | None
+    names_from: str | None
+
+
+class NodeView:
+    """One node on one bus. ``profile`` (402, 401, ...) is known once 1000h is: from the traffic or the dictionary."""
+
+    def __init__(self, node_id: int, dictionary: ObjectDictionary | None = None) -> None:
+        self.node_id = node_id
+        self.dictionary = dictionary
+        self.nmt_state: NmtState | None = None
+        self.guard_asked = False
+        self.guard_toggle: bool | None = None
+        self.axis_states: dict[int, PdsState | None] = {}
+        self._live: dict[tuple[int, int], bytes] = {}
+        self._stored: dict[tuple[int, int], bytes] = {}
+        self._written: set[tuple[int, int]] = set()
+        self._described: dict[tuple[int, int], Described] = {}
+
+    # -- values ---------------------------------------------------------------------------------------------------
+
+    def learn(self, index: int, subindex: int, raw: bytes, written: bool) -> None:
+        """A confirmed SDO transfer moved ``raw``."""
+        key = index, subindex
+        if written and index == 0x1010 and raw == _SAVE:
+            self._stored = dict(self._live)
+            self._written.clear()
+        elif written and index == 0x1011 and raw == _LOAD:
+            self._stored.clear()
+        elif len(raw) <= _REMEMBER:
+            self._live[key] = raw
+            if written:
+                self._written.add(key)
+            elif key not in self._written:
+                self._stored[key] = raw
+        if index == 0x1000:
+            self._described.clear()
+
+    def observe(self, index: int, subindex: int, raw: bytes) -> None:
+        """A PDO carried this value: true for now, nothing the device stores."""
+        self._live[index, subindex] = raw
+
+    def reset(self) -> None:
+        """The node starts again, with what it has stored."""
+        self._live = dict(self._stored)
+        self._written.clear()
+        self.axis_states.clear()
+        self.guard_toggle = None
+
+    def seen(self, index: int, subindex: int) -> int | None:
+        """The value that the traffic showed, unsigned."""
+        raw = self._live.get((index, subindex))
+        return None if raw is None else int.from_bytes(raw, "little")
+
+    def number(self, index: int, subindex: int) -> int | None:
+        """The value that the traffic showed, else what the dictionary says, unsigned."""
+        raw = self._live.get((index, subindex))
+        return int.from_bytes(raw, "little") if raw is not None else self.configured(index, subindex)
+
+    def configured(self, index: int, subindex: int) -> int | None:
+        """What the dictionary says this node holds, if it is a number."""
+        variable = self.dictionary.get(index, subindex) if self.dictionary is not None else None
+        value = variable.configured(self.node_id) if variable is not None else None
+        return value if isinstance(value, int) else None
+
+    def known_indices(self) -> set[int]:
+        """Indices that the traffic or the dictionary mentions."""
+        known = {index for index, _ in self._live}
+        return known if self.dictionary is None else known.union(self.dictionary.objects)
+
+    @property
+    def origin(self) -> str | None:
+        """As in "eds:stepim", None without a dictionary."""
+        return None if self.dictionary is None else f"eds:{self.dictionary.name}"
+
+    @property
+    def vendor_id(self) -> int | None:
+        if (vendor := self.number(0x1018, 1)) is not None:
+            return vendor
+        return self.dictionary.device.vendor_id if self.dictionary is not None else None
+
+    @property
+    def profile(self) -> int | None:
+        """Device profile number, the low word of 1000h; None while nobody has said it."""
+        device_type = self.number(0x1000, 0)
+        return None if device_type is None else device_type & 0xFFFF
+
+    @property
+    def may_be_drive(self) -> bool:
+        """False only when the device is known to follow another profile than CiA 402."""
+        return self.profile in (None, _PROFILE_402, 0xFFFF)
+
+    def mode(self, axis: int = 0) -> int | None:
+        """Mode of operation in force (6061h), else the one asked for (6060h), signed; None when unknown."""
+        offset = axis * 0x800
+        mode = self.seen(0x6061 + offset, 0)
+        if mode is None:
+            mode = self.seen(0x6060 + offset, 0)
+        return None if mode is None else mode - 256 if mode > 127 else mode
+
+    # -- names ----------------------------------------------------------------------------------------------------
+
+    def use(self, dictionary: ObjectDictionary) -> None:
+        """Take names, types and defaults from this dictionary from now on."""
+        self.dictionary = dictionary
+        self._described.clear()
+
+    def describe(self, index: int, subindex: int) -> Described:
+        """The dictionary's word first; bit names, value names and units that it lacks come from the CiA tables."""
+        key = index, subindex
+        described = self._described.get(key)
+        if described is None:
+            described = self._described[key] = self._describe(index, subindex)
+        return described
+
+    def _describe(self, index: int, subindex: int) -> Described:
+        standard = builtin.get(index, subindex)
+        if index >= 0x6000 and not self.may_be_drive:
+            standard = None
+        own = self.dictionary.get(index, subindex) if self.dictionary is not None else None
+        if own is None or self.dictionary is None:
+            if standard is None:
+                return Described(None, None, None)
+            return Described(standard, builtin.name_of(standard), standard.source)
+        name = self.dictionary.name_of(own)
+        if standard is not None and standard.data_type == own.data_type:
+            own = _complete(own, standard)
+        return Described(own, name, self.origin)
+
+
+def _complete(own: Variable, standard: Variable) -> Variable:
+    bits = own.bits or standard.bits
+    values = own.values or standard.values
+    if own.unit:
+        return replace(own, bits=bits, values=values)
+    return replace(own, bits=bits, values=values, unit=standard.unit, factor=standard.factor)

@@ -1,0 +1,129 @@
+"""A PDO as records: one for each mapped object, one for what does not fit the mapping."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opendiag.decode.connection_set import Link
+from opendiag.decode.node_view import NodeView
+from opendiag.decode.pdo_view import Mapping, Mpdo, mapping_of
+from opendiag.decode.records import Record
+from opendiag.decode.values import Meaning, guesses, interpret
+from opendiag.dictionary.datatypes import byte_width
+from opendiag.errors import WireError
+from opendiag.frame import Frame
+from opendiag.wire.cob_id import Connection
+from opendiag.wire.pdo import MappingEntry
+
+#: Modes of operation (6060h, 6061h of any axis): they give other objects their meaning.
+_MODE_OBJECTS = (0x60, 0x61)
+
+
+class PdoReader:
+    """Keeps the mappings of one bus until somebody changes them."""
+
+    def __init__(self) -> None:
+        self._mappings: dict[Connection, Mapping] = {}
+
+    def forget(self, node_id: int) -> None:
+        """Mappings of this node must be looked up again."""
+        for connection in [c for c in self._mappings if c.node_id == node_id]:
+            del self._mappings[connection]
+
+    def mapping(self, node: NodeView, connection: Connection) -> Mapping:
+        mapping = self._mappings.get(connection)
+        if mapping is None:
+            mapping = self._mappings[connection] = mapping_of(node, connection)
+        return mapping
+
+    def read(self, node: NodeView, link: Link, frame: Frame, number: int, frame_flags: tuple[str, ...]) -> list[Record]:
+        """Records of one PDO frame; ``number`` is the frame's in the capture."""
+        mapping = self.mapping(node, link.connection)
+        flags = frame_flags if link.valid else (*frame_flags, "pdo-not-valid")
+        base: dict[str, Any] = {
+            "service": link.connection.service.value.lower(),
+            "frames": (number,),
+            "time_ns": frame.time_ns,
+            "channel": frame.channel,
+            "can_id": frame.can_id,
+            "node": node.node_id,
+            "number": link.connection.number,
+            "mapping_from": mapping.source,
+        }
+        if mapping.multiplexed:
+            return [_multiplexed(node, frame, base, flags)]
+        if mapping.source is None:
+            text = f"{guesses(frame.data)}"
+            return [Record(**base, raw=frame.data, text=text, flags=(*flags, "mapping-unknown"))]
+        return _fields(node, mapping, frame, base, flags)
+
+
+def _fields(
+    node: NodeView, mapping: Mapping, frame: Frame, base: dict[str, Any], flags: tuple[str, ...]
+) -> list[Record]:
+    whole = int.from_bytes(frame.data, "little")
+    available = 8 * len(frame.data)
+    records = []
+    offset = 0
+    for entry in mapping.entries:
+        if offset + entry.bits > available:
+            break
+        bits = whole >> offset & (1 << entry.bits) - 1
+        raw = bits.to_bytes((entry.bits + 7) // 8, "little")
+        meaning = _meaning(node, entry, raw)
+        where = {"index": entry.index, "subindex": entry.subindex, "bit_offset": offset, "bit_width": entry.bits}
+        if entry.index >= 0x6000 and entry.index & 0x7FF in _MODE_OBJECTS:
+            node.observe(entry.index, entry.subindex, raw)
+        fields = meaning.fields()
+        fields["flags"] = flags + meaning.flags
+        records.append(Record(**base, **where, raw=raw, **fields))
+        offset += entry.bits
+    if offset != available or len(records) < len(mapping.entries):
+        leftover = _leftover(mapping, frame, base, flags, offset)
+        if leftover is not None:
+            records.append(leftover)
+    return records
+
+
+def _meaning(node: NodeView, entry: MappingEntry, raw: bytes) -> Meaning:
+    if entry.is_dummy:
+        return Meaning(name="dummy", text="not used by the receiver", flags=("dummy",))
+    return interpret(node, entry.index, entry.subindex, raw, entry.bits)
+
+
+def _leftover(
+    mapping: Mapping, frame: Frame, base: dict[str, Any], flags: tuple[str, ...], offset: int
+) -> Record | None:
+    """Bits that no mapped object takes, or mapped objects that the frame does not reach."""
+    available = 8 * len(frame.data)
+    if mapping.bits > available:
+        text = f"too short: the mapping has {_size(mapping.bits)}, the frame {_size(available)}"
+        rest = (int.from_bytes(frame.data, "little") >> offset).to_bytes((available - offset + 7) // 8, "little")
+        return Record(**base, status="malformed", raw=rest, text=text, flags=(*flags, "pdo-too-short"))
+    if available - mapping.bits < 8:
+        return None  # padding up to the next byte
+    text = f"too long: the mapping has {_size(mapping.bits)}, the frame {_size(available)}"
+    rest = frame.data[(mapping.bits + 7) // 8 :]
+    return Record(**base, raw=rest, text=text, flags=(*flags, "pdo-too-long"))
+
+
+def _size(bits: int) -> str:
+    return f"{bits // 8} bytes" if bits % 8 == 0 else f"{bits} bits"
+
+
+def _multiplexed(node: NodeView, frame: Frame, base: dict[str, Any], flags: tuple[str, ...]) -> Record:
+    try:
+        mpdo = Mpdo.decode(frame.data)
+    except WireError as error:
+        return Record(**base, status="malformed", raw=frame.data, text=error.reason, flags=flags)
+    variable = node.describe(mpdo.index, mpdo.subindex).variable
+    width = 4
+    if variable is not None:
+        width = min(byte_width(variable.data_type) or 4, 4)
+    raw = mpdo.data[:width]
+    meaning = interpret(node, mpdo.index, mpdo.subindex, raw)
+    fields = meaning.fields()
+    role = "to node" if mpdo.destination else "from node"
+    fields["text"] = "; ".join(part for part in (f"multiplexed, {role} {mpdo.node_id}", meaning.text) if part)
+    fields["flags"] = (*flags, *meaning.flags, "multiplexed")
+    return Record(**base, index=mpdo.index, subindex=mpdo.subindex, raw=raw, **fields)

@@ -1,0 +1,77 @@
+"""What the bits of a PDO are: its mapping, from the traffic's own SDO transfers or from the dictionary.
+
+The first entries of a mapping count, as many as subindex 0 says; slots behind them are left-overs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from opendiag.decode.node_view import NodeView
+from opendiag.errors import WireError
+from opendiag.wire.cob_id import Connection, Service
+from opendiag.wire.pdo import DAM_MPDO, SAM_MPDO, MappingEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """``entries`` in wire order. ``source`` is traffic, eds:<name> or None; ``missing`` says what is not known."""
+
+    entries: tuple[MappingEntry, ...] = ()
+    source: str | None = None
+    missing: str = ""
+    multiplexed: bool = False
+
+    @property
+    def bits(self) -> int:
+        return sum(entry.bits for entry in self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Mpdo:
+    """Multiplexed PDO: eight bytes that name the object they carry (CiA 301).
+
+    ``destination``: the address is the receiver's node-ID (0: all), otherwise the sender's.
+    """
+
+    node_id: int
+    destination: bool
+    index: int
+    subindex: int
+    data: bytes
+
+    def encode(self) -> bytes:
+        head = bytes([self.node_id | self.destination << 7, self.index & 0xFF, self.index >> 8, self.subindex])
+        return head + self.data.ljust(4, b"\0")
+
+    @classmethod
+    def decode(cls, data: bytes) -> Mpdo:
+        """Raise WireError unless it is eight bytes."""
+        if len(data) != 8:
+            raise WireError(f"a multiplexed PDO has 8 bytes, not {len(data)}", data)
+        return cls(data[0] & 0x7F, bool(data[0] & 0x80), data[1] | data[2] << 8, data[3], bytes(data[4:]))
+
+
+def mapping_index(connection: Connection) -> int:
+    """Index of the mapping parameter, 1600h.. or 1A00h.."""
+    return (0x1A00 if connection.service is Service.TPDO else 0x1600) + connection.number - 1
+
+
+def mapping_of(node: NodeView, connection: Connection) -> Mapping:
+    """The mapping in force, or one without entries that says what is missing."""
+    index = mapping_index(connection)
+    count = node.number(index, 0)
+    if count is None:
+        return Mapping(missing=f"{index:04X}h is not read or written in this capture")
+    source = "traffic" if node.seen(index, 0) is not None else node.origin
+    if count in (SAM_MPDO, DAM_MPDO):
+        return Mapping(source=source, multiplexed=True)
+    entries = []
+    for subindex in range(1, count + 1):
+        word = node.number(index, subindex)
+        if word is None:
+            return Mapping(missing=f"{index:04X}h has {count} entries, and number {subindex} is not known")
+        if node.seen(index, subindex) is None:
+            source = node.origin  # one entry that only the file knows makes it the file's mapping
+        entries.append(MappingEntry.decode(word))
+    return Mapping(tuple(entries), source)

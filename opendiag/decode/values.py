@@ -1,0 +1,282 @@
+"""From an object's bytes to its value, its unit and words: what a drive engineer wants to read beside the number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from opendiag.cia402.states import pds_state
+
+from opendiag.cia402 import errors as cia402_errors
+from opendiag.cia402 import words
+from opendiag.decode.node_view import NodeView
+from opendiag.dictionary import datatypes
+from opendiag.dictionary.datatypes import Value
+from opendiag.dictionary.model import Variable, object_text
+from opendiag.errors import WireError
+from opendiag.wire import emcy
+from opendiag.wire.cob_id import CobId
+from opendiag.wire.pdo import MappingEntry, sign_extend
+
+#: Values that read better in hexadecimal: they are made of bits, or they are identifiers.
+_HEX_INDICES = frozenset({0x1000, 0x1002, 0x1003, 0x1005, 0x1012, 0x1014, 0x1018, 0x603F})
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """The part of a record that `interpret` knows. The fields are those of `Record`."""
+
+    name: str | None = None
+    type: str | None = None
+    value: Value | None = None
+    scaled: float | None = None
+    unit: str | None = None
+    state: str | None = None
+    bits: tuple[str, ...] = ()
+    text: str = ""
+    names_from: str | None = None
+    flags: tuple[str, ...] = ()
+
+    def fields(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def interpret(node: NodeView, index: int, subindex: int, raw: bytes, bits: int | None = None) -> Meaning:
+    """Never raises. ``bits`` is the width in a PDO; None for the bytes of an SDO transfer."""
+    described = node.describe(index, subindex)
+    variable = described.variable
+    if variable is None:
+        return Meaning(text=guesses(raw), flags=("not-in-dictionary",))
+    value, flags = _decode(variable, raw, bits)
+    notes: list[str] = []
+    state = None
+    named: tuple[str, ...] = ()
+    scaled = unit = None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if value is None:
+            notes.append(f"{len(raw)} bytes where {variable.type_name} has {datatypes.byte_width(variable.data_type)}")
+    else:
+        special = _special(node, index, subindex)
+        if special is not None and isinstance(value, int):
+            state, named, text = special(node, index, value)
+            notes.append(text)
+        elif isinstance(value, int):
+            named, text = _named(variable, value)
+            notes.append(text)
+        if variable.unit:
+            unit, scaled = variable.unit, value * variable.factor
+            notes.append(_scaled_text(variable, value))
+    return Meaning(
+        name=described.name,
+        type=variable.type_name,
+        value=value,
+        scaled=scaled,
+        unit=unit,
+        state=state,
+        bits=named,
+        text="; ".join(note for note in notes if note),
+        names_from=described.names_from,
+        flags=flags,
+    )
+
+
+def _decode(variable: Variable, raw: bytes, bits: int | None) -> tuple[Value | None, tuple[str, ...]]:
+    own_bits = datatypes.bit_width(variable.data_type)
+    if bits is not None and bits != own_bits and datatypes.is_integer(variable.data_type):
+        number = int.from_bytes(raw, "little")
+        signed = datatypes.is_signed(variable.data_type)
+        return (sign_extend(number, bits) if signed else number), ("mapped-width",)
+    try:
+        return datatypes.decode_value(variable.data_type, raw), ()
+    except WireError:
+        return None, ("length-mismatch",)
+
+
+def guesses(raw: bytes) -> str:
+    """What bytes of unknown type would be as a number, "" where that says nothing new."""
+    if len(raw) not in (1, 2, 4, 8):
+        return f"as text: {raw.decode('ascii')!r}" if len(raw) > 1 and _printable(raw) else ""
+    unsigned = int.from_bytes(raw, "little")
+    signed = int.from_bytes(raw, "little", signed=True)
+    width = 8 * len(raw)
+    return f"as i{width}: {signed}" if unsigned == signed else f"as u{width}: {unsigned}, as i{width}: {signed}"
+
+
+def _printable(raw: bytes) -> bool:
+    return all(32 <= byte < 127 for byte in raw)
+
+
+def value_text(index: int | None, value: Value, raw: bytes, bits: bool) -> str:
+    """The value as a person would write it: words made of bits and identifiers in hexadecimal."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes):
+        return hex_text(value)
+    if isinstance(value, str):
+        return repr(value)
+    if isinstance(value, float):
+        return f"{value:.9g}"
+    if index is not None and (bits or is_hex(index)):
+        return f"0x{int.from_bytes(raw, 'little'):0{2 * len(raw)}X}"
+    return str(value)
+
+
+def is_hex(index: int) -> bool:
+    """True for objects whose number is an identifier, a code or a set of bits."""
+    return index in _HEX_INDICES or 0x1200 <= index <= 0x1BFF or _drive_index(index) in (0x6040, 0x6041, 0x603F)
+
+
+def hex_text(raw: bytes, limit: int = 24) -> str:
+    """As in "F0 16 00 00"; long data are cut with their length said."""
+    text = raw[:limit].hex(" ").upper()
+    return text if len(raw) <= limit else f"{text} .. ({len(raw)} bytes)"
+
+
+# -- words for single objects -------------------------------------------------------------------------------------
+
+_Special = Callable[[NodeView, int, int], tuple[str | None, tuple[str, ...], str]]
+
+
+def _drive_index(index: int) -> int:
+    """Index of the first axis for an object of any axis of a CiA 402 device (axis k adds k * 800h)."""
+    return 0x6000 + (index - 0x6000) % 0x800 if 0x6000 <= index <= 0x9FFF else index
+
+
+def axis_of(index: int) -> int:
+    """Axis 0..7 of an object of the profile area."""
+    return (index - 0x6000) // 0x800 if 0x6000 <= index <= 0x9FFF else 0
+
+
+def _special(node: NodeView, index: int, subindex: int) -> _Special | None:
+    if index >= 0x6000:
+        return _DRIVE.get(_drive_index(index)) if node.may_be_drive and subindex == 0 else None
+    if index in (0x1010, 0x1011):
+        return _signature if subindex else None
+    if 0x1200 <= index <= 0x12FF:
+        return _cob_id if subindex in (1, 2) else None
+    if 0x1400 <= index <= 0x15FF or 0x1800 <= index <= 0x19FF:
+        return {1: _cob_id, 2: _transmission_type}.get(subindex)
+    if 0x1600 <= index <= 0x17FF or 0x1A00 <= index <= 0x1BFF:
+        return _mapping_entry if subindex else None
+    if index in (0x1003, 0x1016):
+        return (_history if index == 0x1003 else _consumer_heartbeat) if subindex else None
+    return _COMMUNICATION.get(index)
+
+
+def _statusword(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str, ...], str]:
+    state = pds_state(value)
+    named = tuple(words.statusword_text(value, node.mode(axis_of(index))))
+    head = state.value if state is not None else "no valid PDS state"
+    return (state.name if state is not None else None), named, "; ".join((head, ", ".join(named)))
+
+
+def _controlword(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str, ...], str]:
+    command = words.controlword_command(value)
+    named = tuple(words.controlword_text(value, node.mode(axis_of(index))))
+    head = command.value if command is not None else "no state command"
+    return None, named, "; ".join(part for part in (head, ", ".join(named)) if part)
+
+
+def _error_code(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str, ...], str]:
+    return None, (), error_text(node, value)
+
+
+def error_text(node: NodeView, code: int) -> str:
+    """EMCY or 603Fh: the vendor's words if the vendor is known, then CiA 402's for drives, then CiA 301's."""
+    if node.may_be_drive:
+        return cia402_errors.error_text(code, node.vendor_id)
+    return emcy.code_text(code)
+
+
+def _history(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str, ...], str]:
+    code, additional = value & 0xFFFF, value >> 16
+    more = f", additional information {additional:04X}h" if additional else ""
+    return None, (), f"{code:04X}h {error_text(node, code)}{more}" if value else "no error"
+
+
+def _cob_id(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str, ...], str]:
+    cob_id = CobId.decode(value)
+    valid = "not valid" if cob_id.bit_31 else "valid"
+    return None, (), f"CAN-ID {cob_id.text}, {valid}"
+
+
+def _sync_cob_id(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str, ...], str]:
+    cob_id = CobId.decode(value)
+    role = "produces" if cob_id.bit_30 else "does not produce"
+    return None, (), f"CAN-ID {cob_id.text}, {role} {'SYNC' if index == 0x1005 else 'TIME'}"
+
+
+def _transmission_type(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str, ...], str]:
+    if value == 0:
+        text = "synchronous, acyclic"
+    elif value <= 240:
+        text = "synchronous, every SYNC" if value == 1 else f"synchronous, every {value} SYNCs"
+    else:
+        text = {
+            252: "on remote request, sampled at SYNC",
+            253: "on remote request",
+            254: "event driven (manufacturer)",
+            255: "event driven (profile)",
+        }.get(value, "reserved")
+    return None, (), text
+
+
+def _mapping_entry(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str, ...], str]:
+    if not value:
+        return None, (), "empty slot"
+    entry = MappingEntry.decode(value)
+    name = "dummy" if entry.is_dummy else node.describe(entry.index, entry.subindex).name or "not in the dictionary"
+    return None, (), f"{object_text(entry.index, entry.subindex)} {name}, {entry.bits} bits"
+
+
+def _signature(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str, ...], str]:
+    text = value.to_bytes(4, "little")
+    if text in (b"save", b"load"):
+        what = "store parameters" if text == b"save" else "restore defaults"
+        return None, (), f'signature "{text.decode()}": {what}'
+    return None, (), "on command" if value & 1 and value < 4 else ""
+
+
+def _consumer_heartbeat(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str, ...], str]:
+    watched, period_ms = value >> 16 & 0xFF, value & 0xFFFF
+    if not 1 <= watched <= 127 or not period_ms:
+        return None, (), "not used"
+    return None, (), f"expects a heartbeat of node {watched} within {period_ms} ms"
+
+
+def _device_type(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str, ...], str]:
+    return None, (), f"device profile {value & 0xFFFF}" if value & 0xFFFF else "no standard profile"
+
+
+_COMMUNICATION: dict[int, _Special] = {
+    0x1000: _device_type,
+    0x1005: _sync_cob_id,
+    0x1012: _sync_cob_id,
+    0x1014: _cob_id,
+}
+_DRIVE: dict[int, _Special] = {0x603F: _error_code, 0x6040: _controlword, 0x6041: _statusword}
+
+
+# -- generic words ------------------------------------------------------------------------------------------------
+
+
+def _named(variable: Variable, value: int) -> tuple[tuple[str, ...], str]:
+    if value in variable.values:
+        return (), variable.values[value]
+    if variable.bits:
+        named = tuple(name for bit, name in variable.bits.items() if value >> bit & 1)
+        return named, ", ".join(named) or "no bit set"
+    return (), ""
+
+
+def _scaled_text(variable: Variable, value: float) -> str:
+    """As in "counts = 1511.868164 rev (4096 counts per rev)" and "= 21.9 % of rated current"."""
+    parts = []
+    parts.append(variable.unit if variable.factor == 1 else f"= {value * variable.factor:.10g} {variable.unit}")
+    if variable.alt_unit:
+        parts.append(f"= {value * variable.alt_factor:.10g} {variable.alt_unit}")
+        per = 1 / variable.alt_factor if variable.alt_factor else 0
+        if per > 1 and per == int(per) and variable.factor == 1:
+            parts.append(f"({int(per)} {variable.unit} per {variable.alt_unit})")
+    return " ".join(parts)

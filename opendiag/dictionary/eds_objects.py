@@ -1,0 +1,237 @@
+"""The object sections of an EDS put together: heads, members, compact arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from opendiag.dictionary.datatypes import DataType, type_name
+from opendiag.dictionary.eds_sections import Entry, Notes, Section, is_count
+from opendiag.dictionary.eds_values import bad_value, entry_value, read_factor, read_number, read_value
+from opendiag.dictionary.model import Object, ObjectType, Variable
+from opendiag.findings import Severity
+
+#: CiA 301: indices below are data types, not values of the device.
+FIRST_OBJECT = 0x1000
+_ACCESS = ("ro", "wo", "rw", "rwr", "rww", "const")
+_STANDARD_TYPES = frozenset(int(data_type) for data_type in DataType)
+_OBJECT_TYPES = frozenset(int(object_type) for object_type in ObjectType)
+_SINGLE = (ObjectType.VAR, ObjectType.DOMAIN, ObjectType.DEFTYPE)
+
+
+@dataclass(slots=True)
+class Layout:
+    """Which section describes which object; ``compact`` by (index, "name" or "value")."""
+
+    objects: dict[int, Section] = field(default_factory=dict)
+    subs: dict[int, dict[int, Section]] = field(default_factory=dict)
+    compact: dict[tuple[int, str], Section] = field(default_factory=dict)
+    is_dcf: bool = False
+
+    def indices(self) -> list[int]:
+        return sorted(self.objects.keys() | self.subs.keys())
+
+
+def _type_aliases(layout: Layout) -> dict[int, int]:
+    """Map own data types below 1000h that only dress up a standard one (CANfestival) to that one.
+
+    Such a DEFSTRUCT holds the standard type's number as default of its subindex 1.
+    """
+    aliases = {}
+    for index, members in layout.subs.items():
+        if max(DataType) < index < FIRST_OBJECT and (base := members.get(1)) is not None:
+            number = read_number(base, "defaultvalue", Notes(""))
+            if number is not None and number in _STANDARD_TYPES:
+                aliases[index] = number
+    return aliases
+
+
+class Builder:
+    """Makes the objects of one file."""
+
+    def __init__(self, layout: Layout, notes: Notes) -> None:
+        self._layout = layout
+        self._notes = notes
+        self._aliases = _type_aliases(layout)
+
+    def build(self, index: int) -> Object:
+        subs = self._layout.subs.get(index, {})
+        section = self._layout.objects.get(index)
+        if section is None:
+            return self._orphans(index, subs)
+        compact = read_number(section, "compactsubobj", self._notes) or 0
+        object_type = self._object_type(section, bool(subs), bool(compact))
+        found = Object(index, self._name(section, f"Object {index:04X}h"), object_type)
+        if index < FIRST_OBJECT and object_type in _SINGLE:
+            return found
+        if compact:
+            found.members = dict(self._compact(section, found, compact))
+        if subs or compact:
+            found.members.update(self._members(index, subs, section))
+            self._check_sub_number(section, len(subs), compact)
+        elif object_type in _SINGLE:
+            found.members[0] = self._variable(section, index, 0, found.name)
+        elif object_type != ObjectType.NULL:
+            sentence = f"[{section.name}] is {object_type.name} but has no members"
+            self._notes.add("eds-no-members", section.line, sentence, "", "kept without values")
+        return found
+
+    def _orphans(self, index: int, subs: dict[int, Section]) -> Object:
+        first = min(subs.values(), key=lambda sub: sub.line)
+        sentence = f"[{first.name}] belongs to [{index:04X}], which is missing"
+        self._notes.add("eds-orphan-member", first.line, sentence, "", "read as members of a RECORD")
+        members = dict(self._members(index, subs, None))
+        return Object(index, f"Object {index:04X}h", ObjectType.RECORD, members)
+
+    def _members(self, index: int, subs: dict[int, Section], parent: Section | None) -> Iterator[tuple[int, Variable]]:
+        for subindex in sorted(subs):
+            section = subs[subindex]
+            name = self._name(section, f"Subindex {subindex:02X}h")
+            yield subindex, self._variable(section, index, subindex, name, parent)
+
+    def _object_type(self, section: Section, has_subs: bool, is_compact: bool) -> ObjectType:
+        """CiA 306: without ObjectType it is a VAR. What has members is none, whatever the file says."""
+        number = read_number(section, "objecttype", self._notes)
+        with_members = has_subs or is_compact
+        guess = ObjectType.ARRAY if is_compact else ObjectType.RECORD if has_subs else ObjectType.VAR
+        if number is not None and number in _OBJECT_TYPES:
+            object_type = ObjectType(number)
+            if not with_members or object_type not in (ObjectType.VAR, ObjectType.DOMAIN, ObjectType.NULL):
+                return object_type
+            what = f"[{section.name}] is {object_type.name} but has members"
+        elif number is None and not with_members:
+            return guess
+        else:
+            what = f"[{section.name}] has no usable ObjectType"
+        line, evidence = section.line_of("objecttype"), section.text("objecttype")
+        self._notes.add("eds-object-type", line, what, evidence, f"read as {guess.name}")
+        return guess
+
+    def _name(self, section: Section, instead: str) -> str:
+        if name := section.text("parametername"):
+            return name
+        sentence = f"[{section.name}] has no ParameterName"
+        self._notes.add("eds-no-name", section.line, sentence, "", f"called {instead!r}")
+        return instead
+
+    def _variable(
+        self, section: Section, index: int, subindex: int, name: str, parent: Section | None = None
+    ) -> Variable:
+        notes = self._notes
+        data_type = self._data_type(section, subindex, parent)
+        low = read_value(section, "lowlimit", data_type, notes)
+        high = read_value(section, "highlimit", data_type, notes)
+        if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+            evidence = f"LowLimit={section.text('lowlimit')} HighLimit={section.text('highlimit')}"
+            sentence = f"LowLimit of [{section.name}] is above HighLimit"
+            notes.add("eds-limits-crossed", section.line_of("lowlimit"), sentence, evidence, "both left out")
+            low = high = None
+        return Variable(
+            index,
+            subindex,
+            name,
+            data_type,
+            self._access(section),
+            default=read_value(section, "defaultvalue", data_type, notes),
+            low=low,
+            high=high,
+            pdo_mappable=bool(read_number(section, "pdomapping", notes)),
+            value=read_value(section, "parametervalue", data_type, notes),
+            unit=section.text("unit"),
+            factor=read_factor(section, "factor", notes),
+            alt_unit=section.text("altunit"),
+            alt_factor=read_factor(section, "altfactor", notes),
+        )
+
+    def _data_type(self, section: Section, subindex: int, parent: Section | None) -> int:
+        number = read_number(section, "datatype", self._notes)
+        if number is None:
+            return self._missing_data_type(section, subindex, parent)
+        if number in self._aliases:
+            evidence, assumed = f"DataType={section.text('datatype')}", f"read as {type_name(self._aliases[number])}"
+            line, sentence = section.line_of("datatype"), f"[{section.name}] has a data type of the file's own"
+            self._notes.add("eds-own-type", line, sentence, evidence, assumed, Severity.INFO)
+            return self._aliases[number]
+        if number not in _STANDARD_TYPES:
+            self._note_own_type(number, section)
+        return number
+
+    def _note_own_type(self, number: int, section: Section) -> None:
+        described = number in self._layout.objects
+        self._notes.add(
+            "eds-own-type",
+            section.line_of("datatype"),
+            f"[{section.name}] has {'a data type of the file' if described else 'an unknown data type'}",
+            f"DataType={section.text('datatype')}",
+            "its values stay bytes",
+            Severity.INFO if described else Severity.WARNING,
+        )
+
+    def _missing_data_type(self, section: Section, subindex: int, parent: Section | None) -> int:
+        silent = Notes("")  # what is odd about these keys has been noted where they belong
+        if read_number(section, "objecttype", silent) == ObjectType.DOMAIN:
+            return DataType.DOMAIN
+        assumed = 0
+        if parent is not None:
+            assumed = read_number(parent, "datatype", silent) or 0
+            if subindex == 0:
+                assumed = DataType.UNSIGNED8
+        as_what = f"read as {type_name(assumed)}" if assumed else "its values stay bytes"
+        self._notes.add("eds-no-data-type", section.line, f"[{section.name}] has no DataType", "", as_what)
+        return assumed
+
+    def _access(self, section: Section) -> str:
+        text = section.text("accesstype")
+        access = text.partition(";")[0].strip().lower().replace("/", "")
+        if access in _ACCESS:
+            return access
+        line = section.line_of("accesstype")
+        if not text:
+            self._notes.add("eds-no-access", line, f"[{section.name}] has no AccessType", "", "access is not known")
+        else:
+            sentence = f"[{section.name}] has an unknown AccessType"
+            self._notes.add("eds-bad-access", line, sentence, f"AccessType={text}", "access is not known")
+        return ""
+
+    def _check_sub_number(self, section: Section, found: int, compact: int) -> None:
+        """SubNumber counts the sections that follow, subindex 0 among them."""
+        if compact:
+            return
+        said = read_number(section, "subnumber", self._notes)
+        if said != found:
+            sentence = f"[{section.name}] has {found} members, SubNumber says {'nothing' if said is None else said}"
+            line = section.line_of("subnumber")
+            self._notes.add("eds-sub-number", line, sentence, "", "those that are there were read", Severity.INFO)
+
+    def _compact(self, section: Section, parent: Object, count: int) -> Iterator[tuple[int, Variable]]:
+        """Members 0..count of an array written as one section (CompactSubObj)."""
+        index = parent.index
+        if count > 254:
+            bad_value(section.entries["compactsubobj"], section, "more than 254", self._notes)
+            count = 254
+        yield 0, Variable(index, 0, "NrOfObjects", DataType.UNSIGNED8, "ro", default=count)
+        pattern = self._variable(section, index, 1, parent.name)
+        names = self._compact_entries(index, "name", count)
+        values = self._compact_entries(index, "value", count)
+        for subindex in range(1, count + 1):
+            named, valued = names.get(subindex), values.get(subindex)
+            default, value = pattern.default, pattern.value
+            if valued is not None:
+                special = entry_value(valued, section, pattern.data_type, self._notes)
+                default, value = (default, special) if self._layout.is_dcf else (special, value)
+            name = named.value if named else f"{parent.name}{subindex}"
+            yield subindex, replace(pattern, subindex=subindex, name=name, default=default, value=value)
+
+    def _compact_entries(self, index: int, kind: str, count: int) -> dict[int, Entry]:
+        """Read what [xxxxName] or [xxxxValue] says, by subindex."""
+        section = self._layout.compact.get((index, kind))
+        if section is None:
+            return {}
+        found = {}
+        for entry in section.entries.values():
+            if is_count(entry.key) and 0 < int(entry.key) <= count:
+                if entry.value:
+                    found[int(entry.key)] = entry
+            elif entry.key.lower() != "nrofentries":
+                bad_value(entry, section, f"for no subindex of 1..{count}", self._notes)
+        return found
