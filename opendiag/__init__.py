@@ -1,0 +1,69 @@
+"""opendiag: a CANopen master and diagnostics stack.
+
+The tour, from the bus upwards:
+
+* `opendiag.frame`       one CAN frame
+* `opendiag.wire`        bytes <-> meaning of every CiA 301 and CiA 305 service
+* `opendiag.dictionary`  what a device says it has: EDS files and the CiA tables
+* `opendiag.cia402`      drives: states, words, modes, error codes
+* `opendiag.decode`      frames in, records out, by listening only
+* `opendiag.logs`        files of frames
+* `opendiag.adapters`    python-can's messages to frames and back
+* `opendiag.cli`         the command line
+
+To read a capture::
+
+    for record in opendiag.open_log("field.log", dictionaries={101: "stepim"}):
+        print(record.node, record.object_text, record.name, record.value, record.unit)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opendiag.capture import Capture, open_log
+    from opendiag.decode.decoder import Decoder
+    from opendiag.decode.records import Record
+    from opendiag.dictionary.library import load
+    from opendiag.dictionary.model import ObjectDictionary
+    from opendiag.errors import OpenDiagError
+    from opendiag.frame import Frame
+
+__version__ = "0.1.0"
+
+#: Public name -> module. Loaded when first used, so that a small job starts fast.
+_PUBLIC = {
+    "Capture": "opendiag.capture",
+    "Decoder": "opendiag.decode.decoder",
+    "Frame": "opendiag.frame",
+    "ObjectDictionary": "opendiag.dictionary.model",
+    "OpenDiagError": "opendiag.errors",
+    "Record": "opendiag.decode.records",
+    "load": "opendiag.dictionary.library",
+    "open_log": "opendiag.capture",
+}
+
+__all__ = [
+    "Capture",
+    "Decoder",
+    "Frame",
+    "ObjectDictionary",
+    "OpenDiagError",
+    "Record",
+    "__version__",
+    "load",
+    "open_log",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'opendiag' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

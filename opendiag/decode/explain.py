@@ -16,7 +16,7 @@ from opendiag.decode.decoder import Decoder
 from opendiag.decode.explain_sdo import explain_sdo
 from opendiag.decode.node_view import NodeView
 from opendiag.decode.pdo_view import Mapping, mapping_index, mapping_of
-from opendiag.decode.values import error_text, guesses, hex_text, interpret, value_text
+from opendiag.decode.values import error_text, guesses, hex_text, said
 from opendiag.dictionary.model import object_text
 from opendiag.errors import WireError
 from opendiag.frame import Frame
@@ -155,21 +155,11 @@ def _mapped(node: NodeView, mapping: Mapping, data: bytes) -> Iterator[tuple[str
         raw = (whole >> offset & (1 << entry.bits) - 1).to_bytes((entry.bits + 7) // 8, "little")
         aligned = not offset % 8 and not entry.bits % 8
         part = hex_text(data[offset // 8 : end // 8]) if aligned else f"bits {offset}..{end - 1}"
-        yield part, f"{where} {said(node, entry.index, entry.subindex, raw, entry.bits)}"
+        name = node.describe(entry.index, entry.subindex).name or "not in the dictionary"
+        yield part, f"{where} {name} = {said(node, entry.index, entry.subindex, raw, entry.bits)}"
         offset = end
     if offset < 8 * len(data):
         yield hex_text(data[offset // 8 :]), "beyond the mapping"
-
-
-def said(node: NodeView, index: int, subindex: int, raw: bytes, bits: int | None = None) -> str:
-    """As in "Current actual value = 219 mA"."""
-    meaning = interpret(node, index, subindex, raw, bits)
-    name = meaning.name or "(not in the dictionary)"
-    value = hex_text(raw) if meaning.value is None else value_text(index, meaning.value, raw, bool(meaning.bits))
-    if not meaning.text:
-        return f"{name} = {value}"
-    glue = " " if meaning.unit and meaning.text.startswith((meaning.unit, "=")) else ": "
-    return f"{name} = {value}{glue}{meaning.text}"
 
 
 def _nmt(node: NodeView, data: bytes) -> _Body:

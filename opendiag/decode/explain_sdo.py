@@ -7,7 +7,7 @@ from typing import Any
 
 from opendiag.decode.node_view import NodeView
 from opendiag.decode.sdo_observer import SdoObserver
-from opendiag.decode.values import hex_text, interpret, value_text
+from opendiag.decode.values import hex_text, said
 from opendiag.dictionary.datatypes import byte_width
 from opendiag.dictionary.model import object_text
 from opendiag.frame import Frame
@@ -66,16 +66,9 @@ def _unused(data: bytes, start: int, why: str = "unused") -> _Lines:
 
 def _value_lines(node: NodeView, message: Any, data: bytes) -> tuple[_Lines, str]:
     raw = message.data
-    meaning = interpret(node, message.index, message.subindex, raw)
-    if meaning.value is None:
-        text = meaning.text or "data"
-        return [(hex_text(raw), text), *_unused(data, 4 + len(raw))], hex_text(raw)
-    value = value_text(message.index, meaning.value, raw, bool(meaning.bits))
-    glue = " " if meaning.unit and meaning.text.startswith((meaning.unit, "=")) else "; "
-    said = f"{value}{glue}{meaning.text}" if meaning.text else value
-    first = f"{value} (low byte first)" if len(raw) > 1 else value
-    full = f"{first}{glue}{meaning.text}" if meaning.text else first
-    return [(hex_text(raw), full), *_unused(data, 4 + len(raw))], said
+    text = said(node, message.index, message.subindex, raw)
+    order = "low byte first: " if len(raw) > 1 else ""
+    return [(hex_text(raw), order + text), *_unused(data, 4 + len(raw))], text
 
 
 def _upload_initiate(node: NodeView, m: sdo.UploadInitiate, data: bytes, can_id: int) -> tuple[_Lines, str]:
@@ -97,9 +90,9 @@ def _upload_initiated(node: NodeView, m: sdo.UploadInitiated, data: bytes, can_i
         lines = [(hex_text(data[:1]), "upload response, segmented: the data follow in segments"), *mux, *_size(m, data)]
         return lines, f"{{Node}} answers: {_name(node, m)} comes in segments{_bytes(m.size)}."
     sized = f"{len(m.data)} bytes" if m.sized else "number of bytes not indicated"
-    tail, said = _value_lines(node, m, data)
+    tail, value = _value_lines(node, m, data)
     lines = [(hex_text(data[:1]), f"upload response, expedited: {sized}, here they are"), *mux, *tail]
-    return lines, f"{{Node}} answers: {_name(node, m)} is {said}."
+    return lines, f"{{Node}} answers: {_name(node, m)} is {value}."
 
 
 def _download_initiate(node: NodeView, m: sdo.DownloadInitiate, data: bytes, can_id: int) -> tuple[_Lines, str]:
@@ -108,9 +101,9 @@ def _download_initiate(node: NodeView, m: sdo.DownloadInitiate, data: bytes, can
         lines = [(hex_text(data[:1]), "initiate download, segmented: write an object"), *mux, *_size(m, data)]
         return lines, f"The client will write {_name(node, m)} of {{node}} in segments{_bytes(m.size)}."
     sized = f"{len(m.data)} bytes" if m.sized else "number of bytes not indicated"
-    tail, said = _value_lines(node, m, data)
+    tail, value = _value_lines(node, m, data)
     lines = [(hex_text(data[:1]), f"initiate download, expedited: write {sized}"), *mux, *tail]
-    return lines, f"The client writes {_name(node, m)} of {{node}}: {said}."
+    return lines, f"The client writes {_name(node, m)} of {{node}}: {value}."
 
 
 def _download_initiated(node: NodeView, m: sdo.DownloadInitiated, data: bytes, can_id: int) -> tuple[_Lines, str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from opendiag.cia402.states import PdsState
-
 from opendiag.dictionary import builtin
 from opendiag.dictionary.model import ObjectDictionary, Variable
 from opendiag.wire.nmt import NmtState

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from opendiag.decode.records import Record
 from opendiag.decode.values import hex_text, value_text
+from opendiag.frame import Frame
 
 _SERVICES = {
     "sdo.read": "SDO read",
@@ -22,7 +23,6 @@ _SERVICES = {
     "error-frame": "ERROR",
     "unknown": "?",
 }
-_GOOD = ("ok",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +117,11 @@ def _level(record: Record) -> str:
     if record.status != "ok" or record.state == "FAULT":
         return "warning"
     return "quiet" if "unchanged" in record.flags else ""
+
+
+def frame_text(frame: Frame) -> str:
+    """As candump prints it, without channel and time: "665   [8]  40 78 60 00 00 00 00 00"."""
+    length = f"[{frame.dlc}]" if not frame.fd else f"[{len(frame.data):02d}]"
+    if frame.remote:
+        return f"{frame.id_text}   {length}  remote request"
+    return f"{frame.id_text}   {length}  {frame.data.hex(' ').upper()}".rstrip()

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from opendiag.cia402.states import pds_state
-
 from opendiag.cia402 import errors as cia402_errors
 from opendiag.cia402 import words
+from opendiag.cia402.states import pds_state
 from opendiag.decode.node_view import NodeView
 from opendiag.dictionary import datatypes
 from opendiag.dictionary.datatypes import Value
@@ -120,6 +119,16 @@ def value_text(index: int | None, value: Value, raw: bytes, bits: bool) -> str:
     if index is not None and (bits or is_hex(index)):
         return f"0x{int.from_bytes(raw, 'little'):0{2 * len(raw)}X}"
     return str(value)
+
+
+def said(node: NodeView, index: int, subindex: int, raw: bytes, bits: int | None = None) -> str:
+    """The value with its unit and in words, as in "219 mA" and "0x0227: OPERATION ENABLED; ..."."""
+    meaning = interpret(node, index, subindex, raw, bits)
+    value = hex_text(raw) if meaning.value is None else value_text(index, meaning.value, raw, bool(meaning.bits))
+    if not meaning.text:
+        return value
+    with_unit = meaning.unit is not None and meaning.text.startswith((meaning.unit, "="))
+    return f"{value} {meaning.text}" if with_unit else f"{value}: {meaning.text}"
 
 
 def is_hex(index: int) -> bool:

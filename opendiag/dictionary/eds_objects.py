@@ -217,7 +217,7 @@ class Builder:
             named, valued = names.get(subindex), values.get(subindex)
             default, value = pattern.default, pattern.value
             if valued is not None:
-                special = entry_value(valued, section, pattern.data_type, self._notes)
+                special = entry_value(valued, self._layout.compact[index, "value"], pattern.data_type, self._notes)
                 default, value = (default, special) if self._layout.is_dcf else (special, value)
             name = named.value if named else f"{parent.name}{subindex}"
             yield subindex, replace(pattern, subindex=subindex, name=name, default=default, value=value)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from opendiag.frame import MAX_EXTENDED_ID, MAX_STANDARD_ID, Frame
 from opendiag.errors import WireError
+from opendiag.frame import MAX_EXTENDED_ID, MAX_STANDARD_ID, Frame
 
 _INVALID = 1 << 31
 _BIT_30 = 1 << 30

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from opendiag.errors import WireError
-from opendiag.wire.limits import require_bits
+from opendiag.wire.limits import little_endian
 
 LENGTH = 8
 
@@ -86,11 +86,10 @@ class Emcy:
 
     def encode(self) -> bytes:
         """Raise WireError unless there are five manufacturer bytes, and code and register fit their 16 and 8 bits."""
-        require_bits("error code", self.code, 16)
-        require_bits("error register", self.register, 8)
         if len(self.manufacturer) != 5:
             raise WireError(f"EMCY has 5 manufacturer bytes, not {len(self.manufacturer)}", self.manufacturer)
-        return self.code.to_bytes(2, "little") + bytes([self.register]) + self.manufacturer
+        code, register = little_endian("error code", self.code, 2), little_endian("error register", self.register, 1)
+        return code + register + self.manufacturer
 
     @classmethod
     def decode(cls, data: bytes) -> Emcy:

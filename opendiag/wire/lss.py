@@ -6,10 +6,12 @@ The LSS address is vendor-ID, product code, revision number and serial number.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from enum import IntEnum
 
 from opendiag.errors import WireError
+from opendiag.wire.limits import little_endian
 
 REQUEST_ID = 0x7E5
 RESPONSE_ID = 0x7E4
@@ -65,6 +67,7 @@ _IDENTIFY = {
     C.IDENTIFY_SERIAL_HIGH: "highest serial number",
 }
 _INQUIRE = {C.INQUIRE_VENDOR: 0, C.INQUIRE_PRODUCT: 1, C.INQUIRE_REVISION: 2, C.INQUIRE_SERIAL: 3}
+_NUMBERED = {*_SELECT, *_IDENTIFY, *_INQUIRE}
 _CONFIRMED = {
     C.CONFIGURE_NODE_ID: "configure node-ID",
     C.CONFIGURE_BIT_TIMING: "configure bit timing",
@@ -109,7 +112,8 @@ class AddressPart:
     number: int
 
     def encode(self) -> bytes:
-        return _message(self.command, self.number.to_bytes(4, "little"))
+        _require(self.command, _NUMBERED, "a command with a number")
+        return _message(self.command, little_endian("number", self.number, 4))
 
     @property
     def text(self) -> str:
@@ -127,6 +131,7 @@ class Inquire:
     command: LssCommand
 
     def encode(self) -> bytes:
+        _require(self.command, {*_INQUIRE, C.INQUIRE_NODE_ID}, "an inquiry")
         return _message(self.command)
 
     @property
@@ -142,7 +147,7 @@ class NodeIdAnswer:
     node_id: int
 
     def encode(self) -> bytes:
-        return _message(C.INQUIRE_NODE_ID, bytes([self.node_id]))
+        return _message(C.INQUIRE_NODE_ID, little_endian("node-ID", self.node_id, 1))
 
     @property
     def text(self) -> str:
@@ -156,7 +161,7 @@ class ConfigureNodeId:
     node_id: int
 
     def encode(self) -> bytes:
-        return _message(C.CONFIGURE_NODE_ID, bytes([self.node_id]))
+        return _message(C.CONFIGURE_NODE_ID, little_endian("node-ID", self.node_id, 1))
 
     @property
     def text(self) -> str:
@@ -171,7 +176,8 @@ class ConfigureBitTiming:
     index: int
 
     def encode(self) -> bytes:
-        return _message(C.CONFIGURE_BIT_TIMING, bytes([self.table, self.index]))
+        table, index = little_endian("table", self.table, 1), little_endian("index", self.index, 1)
+        return _message(C.CONFIGURE_BIT_TIMING, table + index)
 
     @property
     def text(self) -> str:
@@ -188,7 +194,7 @@ class ActivateBitTiming:
     delay_ms: int
 
     def encode(self) -> bytes:
-        return _message(C.ACTIVATE_BIT_TIMING, self.delay_ms.to_bytes(2, "little"))
+        return _message(C.ACTIVATE_BIT_TIMING, little_endian("delay in ms", self.delay_ms, 2))
 
     @property
     def text(self) -> str:
@@ -202,6 +208,7 @@ class Bare:
     command: LssCommand
 
     def encode(self) -> bytes:
+        _require(self.command, _BARE, "a command without data")
         return _message(self.command)
 
     @property
@@ -218,7 +225,9 @@ class Result:
     specific: int = 0
 
     def encode(self) -> bytes:
-        return _message(self.command, bytes([self.error, self.specific]))
+        _require(self.command, _CONFIRMED, "a command that is confirmed with an error code")
+        error, specific = little_endian("error", self.error, 1), little_endian("specific error", self.specific, 1)
+        return _message(self.command, error + specific)
 
     @property
     def text(self) -> str:
@@ -244,8 +253,9 @@ class Fastscan:
     next_part: int
 
     def encode(self) -> bytes:
+        _check_fastscan(self.bit_check, self.part, self.next_part)
         tail = bytes([self.bit_check, self.part, self.next_part])
-        return _message(C.FASTSCAN, self.number.to_bytes(4, "little") + tail)
+        return _message(C.FASTSCAN, little_endian("number", self.number, 4) + tail)
 
     @property
     def text(self) -> str:
@@ -273,8 +283,7 @@ def decode_request(data: bytes) -> LssRequest:
     if command is C.ACTIVATE_BIT_TIMING:
         return ActivateBitTiming(u32 & 0xFFFF)
     if command is C.FASTSCAN:
-        if (data[5] > 31 and data[5] != FASTSCAN_CONFIRM) or data[6] > 3 or data[7] > 3:
-            raise WireError(f"Fastscan with bit {data[5]}, parts {data[6]} and {data[7]}", data)
+        _check_fastscan(data[5], data[6], data[7], data)
         return Fastscan(u32, data[5], data[6], data[7])
     if command in _SELECT or command in _IDENTIFY:
         return AddressPart(command, u32)
@@ -297,6 +306,17 @@ def decode_response(data: bytes) -> LssResponse:
     if command in (C.SELECTED, C.IDENTIFIED, C.IDENTIFIED_NON_CONFIGURED):
         return Bare(command)
     raise WireError(f"{data[0]:02X}h is a master's command, not a slave's answer", data)
+
+
+def _require(command: LssCommand, allowed: Container[LssCommand], what: str) -> None:
+    if command not in allowed:
+        raise WireError(f"{command.name} ({command:02X}h) is not {what}")
+
+
+def _check_fastscan(bit_check: int, part: int, next_part: int, data: bytes = b"") -> None:
+    bit_known = 0 <= bit_check <= 31 or bit_check == FASTSCAN_CONFIRM
+    if not bit_known or not 0 <= part <= 3 or not 0 <= next_part <= 3:
+        raise WireError(f"Fastscan with bit {bit_check}, parts {part} and {next_part}", data)
 
 
 def _message(command: LssCommand, data: bytes = b"") -> bytes:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from opendiag.errors import WireError
-from opendiag.wire.limits import require_bits
+from opendiag.wire.limits import little_endian
 from opendiag.wire.sdo_abort import abort_text
 from opendiag.wire.sdo_block import (
     BlockAck,
@@ -52,8 +52,7 @@ class Initiate:
         if self.data is None:
             if self.size is None:
                 return multiplexed(command, self.index, self.subindex)
-            require_bits("size", self.size, 32)
-            return multiplexed(command | 1, self.index, self.subindex, self.size.to_bytes(4, "little"))
+            return multiplexed(command | 1, self.index, self.subindex, little_endian("size", self.size, 4))
         if self.size is not None:
             raise WireError("an expedited transfer has data and no size: that belongs to a segmented one", self.data)
         if not 1 <= len(self.data) <= MAX_EXPEDITED or not (self.sized or len(self.data) == MAX_EXPEDITED):
@@ -200,8 +199,7 @@ class Abort:
     code: int
 
     def encode(self) -> bytes:
-        require_bits("abort code", self.code, 32)
-        return multiplexed(0x80, self.index, self.subindex, self.code.to_bytes(4, "little"))
+        return multiplexed(0x80, self.index, self.subindex, little_endian("abort code", self.code, 4))
 
     @classmethod
     def decode(cls, data: bytes) -> Abort:

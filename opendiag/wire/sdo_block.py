@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from opendiag.errors import WireError
-from opendiag.wire.limits import require_bits
+from opendiag.wire.limits import little_endian, require_bits
 from opendiag.wire.sdo_frame import LENGTH, SEGMENT_BYTES, multiplexed, multiplexor, require, u32
 
 MAX_BLOCK_SIZE = 127
@@ -22,9 +22,7 @@ class BlockDownloadInitiate:
 
     def encode(self) -> bytes:
         command = 0xC0 | self.crc << 2 | (self.size is not None) << 1
-        size = self.size or 0
-        require_bits("size", size, 32)
-        return multiplexed(command, self.index, self.subindex, size.to_bytes(4, "little"))
+        return multiplexed(command, self.index, self.subindex, little_endian("size", self.size or 0, 4))
 
     @classmethod
     def decode(cls, data: bytes) -> BlockDownloadInitiate:
@@ -87,8 +85,8 @@ class BlockUploadInitiate:
 
     def encode(self) -> bytes:
         _check_block_size(self.block_size)
-        require_bits("protocol switch threshold", self.switch_below, 8)
-        return multiplexed(0xA0 | self.crc << 2, self.index, self.subindex, bytes([self.block_size, self.switch_below]))
+        tail = bytes([self.block_size]) + little_endian("protocol switch threshold", self.switch_below, 1)
+        return multiplexed(0xA0 | self.crc << 2, self.index, self.subindex, tail)
 
     @classmethod
     def decode(cls, data: bytes) -> BlockUploadInitiate:
@@ -139,8 +137,7 @@ class BlockEnd:
 
     def encode(self) -> bytes:
         require_bits("number of unused bytes", self.unused, 3)
-        require_bits("CRC", self.crc, 16)
-        return bytes([0xC1 | self.unused << 2]) + self.crc.to_bytes(2, "little") + bytes(5)
+        return bytes([0xC1 | self.unused << 2]) + little_endian("CRC", self.crc, 2) + bytes(5)
 
     @classmethod
     def decode(cls, data: bytes) -> BlockEnd:

@@ -1,0 +1,46 @@
+# Each target makes the virtual environment it needs and uses it again the next time.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# Real vendor files and a second kernel for tests that want them; without them those tests skip and say so.
+export OPENDIAG_CORPUS ?= $(wildcard $(abspath ../shared/corpus))
+export OPENDIAG_LAB ?= $(wildcard $(abspath ../shared/lab/canlab))
+
+.PHONY: demo test check bench docs clean
+
+demo: $(VENV)/.installed
+	@$(BIN)/opendiag demo
+
+test: $(VENV)/.dev check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --strict --quiet
+
+clean:
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+
+$(VENV)/.installed: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev --editable '.[columns]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
+	@touch $@

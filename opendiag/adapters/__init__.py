@@ -1,0 +1,1 @@
+"""Between opendiag's `Frame` and python-can."""

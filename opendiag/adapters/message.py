@@ -1,0 +1,47 @@
+"""`Frame` to python-can's ``Message`` and back."""
+
+from __future__ import annotations
+
+from can import Message
+
+from opendiag.frame import Frame
+
+
+def from_message(message: Message) -> Frame:
+    """A frame with the message's time (s, rounded to ns), channel and direction.
+
+    Raises ValueError for a message that no CAN bus can carry; python-can does not check them by itself.
+    """
+    dlc = message.dlc if message.is_remote_frame else -1
+    can_id = message.arbitration_id
+    return Frame(
+        can_id & 0x1FFF_FFFF if message.is_error_frame else can_id,
+        b"" if message.is_remote_frame else bytes(message.data),
+        extended=message.is_extended_id and not message.is_error_frame,
+        remote=message.is_remote_frame,
+        error=message.is_error_frame,
+        fd=message.is_fd,
+        brs=message.bitrate_switch,
+        esi=message.error_state_indicator,
+        dlc=dlc,
+        channel=None if message.channel is None else str(message.channel),
+        direction="rx" if message.is_rx else "tx",
+        time_ns=round(message.timestamp * 1e9) if message.timestamp else None,
+    )
+
+
+def to_message(frame: Frame) -> Message:
+    """A message to send: without time, and checked by python-can."""
+    return Message(
+        arbitration_id=frame.can_id,
+        data=None if frame.remote else frame.data,
+        dlc=frame.dlc if frame.remote else None,
+        is_extended_id=frame.extended,
+        is_remote_frame=frame.remote,
+        is_error_frame=frame.error,
+        is_fd=frame.fd,
+        bitrate_switch=frame.brs,
+        error_state_indicator=frame.esi,
+        channel=frame.channel,
+        check=True,
+    )

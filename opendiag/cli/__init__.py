@@ -1,0 +1,73 @@
+"""The command line. stdout is data, stderr is notes; one file per command, loaded when it is called.
+
+Exit codes: 0 ok, 1 findings, 2 usage, 3 bus or adapter, 4 SDO abort or timeout.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from opendiag import __version__
+from opendiag.errors import OpenDiagError
+
+EXIT_FINDINGS = 1
+EXIT_USAGE = 2
+
+#: Command -> (module, help line). The help line stands here so that `--help` loads no command.
+COMMANDS = {
+    "decode": "Say what a capture of a CANopen bus means.",
+    "explain": "Explain single frames byte by byte.",
+    "nodes": "List the nodes in a capture and what they do.",
+    "eds": "Look into EDS and DCF files.",
+    "demo": "Explain a real capture of a StepIM motor, line by line.",
+}
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module when it is called, not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"opendiag.cli.{cmd_name}_command")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="opendiag")
+def app() -> None:
+    """CANopen diagnostics: decode captures, name objects, explain frames.
+
+    No command of this version transmits on a bus.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of `opendiag`. Every error becomes one sentence on stderr and an exit code."""
+    try:
+        _run(arguments)
+    except OpenDiagError as error:
+        click.echo(f"opendiag: {error}", err=True)
+        sys.exit(EXIT_USAGE)
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): nothing to say, and nothing left to flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _run(arguments: list[str] | None) -> None:
+    extra: dict[str, Any] = {"color": False} if os.environ.get("NO_COLOR") else {}
+    app.main(args=arguments, prog_name="opendiag", **extra)

@@ -1,0 +1,91 @@
+"""Records as CSV and Parquet: the fields of the JSON form, flat."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from opendiag.cli.options import MissingDependency
+from opendiag.decode.records import Record
+
+#: Column -> Parquet type. ``frames``, ``flags``, ``bits`` and ``details`` are JSON text, ``value`` is text.
+COLUMNS = {
+    "frames": "string",
+    "t": "float64",
+    "t_ns": "int64",
+    "ch": "string",
+    "svc": "string",
+    "status": "string",
+    "can_id": "uint32",
+    "node": "uint8",
+    "number": "uint16",
+    "index": "uint16",
+    "sub": "uint8",
+    "name": "string",
+    "type": "string",
+    "raw": "string",
+    "value": "string",
+    "number_value": "float64",
+    "scaled": "float64",
+    "unit": "string",
+    "state": "string",
+    "bits": "string",
+    "text": "string",
+    "names_from": "string",
+    "mapping_from": "string",
+    "bit_offset": "uint16",
+    "bit_width": "uint16",
+    "transfer": "string",
+    "size": "uint32",
+    "abort_code": "uint32",
+    "response_ms": "float64",
+    "took_ms": "float64",
+    "flags": "string",
+    "details": "string",
+}
+_BATCH = 50_000
+
+
+def flat(record: Record) -> dict[str, Any]:
+    """One value for each column, None where the record has nothing to say."""
+    fields = record.to_dict()
+    value = record.value
+    numeric = isinstance(value, (int, float))
+    out = {name: fields.get(name) for name in COLUMNS}
+    out["number_value"] = float(value) if numeric else None  # type: ignore[arg-type]
+    out["value"] = None if value is None else str(fields["value"])
+    for name in ("frames", "bits", "flags", "details"):
+        out[name] = json.dumps(fields[name], separators=(",", ":")) if name in fields else None
+    return out
+
+
+def write_csv(records: Iterable[Record]) -> None:
+    """To stdout, with a line of column names."""
+    writer = csv.DictWriter(sys.stdout, list(COLUMNS), lineterminator="\n")
+    writer.writeheader()
+    for record in records:
+        writer.writerow(flat(record))
+
+
+def write_parquet(records: Iterable[Record], path: Path) -> None:
+    """Raise MissingDependency without pyarrow."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise MissingDependency("--parquet", "pyarrow", "columns") from None
+    schema = pa.schema([(name, getattr(pa, kind)()) for name, kind in COLUMNS.items()])
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for batch in _batches(records):
+            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
+
+
+def _batches(records: Iterable[Record]) -> Iterator[list[dict[str, Any]]]:
+    rows = map(flat, records)
+    while batch := list(islice(rows, _BATCH)):
+        yield batch

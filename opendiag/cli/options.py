@@ -1,0 +1,119 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from opendiag.decode.decoder import Decoder
+from opendiag.dictionary.library import Library, load
+from opendiag.dictionary.model import ObjectDictionary
+from opendiag.errors import OpenDiagError
+
+
+def node_id(text: str) -> int:
+    """A node-ID, decimal or 0x..; raises click.BadParameter outside 1..127."""
+    try:
+        number = int(text, 0)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no node-ID: expected a number from 1 to 127") from None
+    if not 1 <= number <= 127:
+        raise click.BadParameter(f"node-ID {number} is outside 1..127")
+    return number
+
+
+def object_key(text: str) -> tuple[int, int | None]:
+    """As in "6041" or "6041:00", hexadecimal with or without 0x; subindex None means all of them."""
+    index, _, subindex = text.partition(":")
+    try:
+        key = int(index, 16), int(subindex, 16) if subindex else None
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no object: expected an index in hexadecimal, as in 6041:00") from None
+    if not 0 <= key[0] <= 0xFFFF or not 0 <= (key[1] or 0) <= 0xFF:
+        raise click.BadParameter(f"object {text!r} does not exist: an index has 16 bits, a subindex 8")
+    return key
+
+
+@dataclass(frozen=True)
+class EdsChoice:
+    """What --eds and --eds-dir ask for."""
+
+    by_node: dict[int, ObjectDictionary]
+    fallback: ObjectDictionary | None
+    library: Library
+
+    def decoder(self) -> Decoder:
+        return Decoder(self.by_node, self.fallback, self.library)
+
+    def sentence(self) -> str:
+        """As in "EDS: node 101 stepim."; it says so when there is none."""
+        parts = [f"node {node} {dictionary.name}" for node, dictionary in sorted(self.by_node.items())]
+        if self.fallback is not None:
+            parts.append(f"all other nodes {self.fallback.name}" if parts else f"all nodes {self.fallback.name}")
+        return f"EDS: {', '.join(parts)}." if parts else "No EDS: names from built-in CiA 301/402."
+
+
+def _choose(eds: tuple[str, ...], eds_dir: Path | None) -> EdsChoice:
+    by_node: dict[int, ObjectDictionary] = {}
+    fallback = None
+    for given in eds:
+        node, separator, name = given.partition("=")
+        if separator and not Path(given).exists():
+            by_node[node_id(node)] = load(name)
+            continue
+        dictionary = load(given)
+        if dictionary.node_id is not None:  # a DCF says which node it configures
+            by_node[dictionary.node_id] = dictionary
+        elif fallback is not None:
+            raise click.BadParameter(
+                f"{fallback.name} and {given} are both for all nodes: say which, as in 101={given}"
+            )
+        else:
+            fallback = dictionary
+    return EdsChoice(by_node, fallback, Library(eds_dir))
+
+
+def eds_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--eds and --eds-dir; the command gets an `EdsChoice` as ``eds``."""
+    from functools import wraps
+
+    @click.option(
+        "--eds",
+        "eds",
+        multiple=True,
+        metavar="[N=]FILE",
+        help="EDS or DCF of node N, by path or bundled name (101=stepim). Without N: of the node a DCF "
+        "is for, or of all nodes. May be repeated.",
+    )
+    @click.option(
+        "--eds-dir",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Find the EDS by the identity (1018h) that the traffic shows.",
+    )
+    @wraps(command)
+    def wrapped(*args: Any, eds: tuple[str, ...], eds_dir: Path | None, **kwargs: Any) -> Any:
+        return command(*args, eds=_choose(eds, eds_dir), **kwargs)
+
+    return wrapped
+
+
+def source(file: str | None) -> tuple[str | IO[bytes], str]:
+    """The capture to read and its name. Without a file: standard input, unless that is a terminal."""
+    if file is None and sys.stdin.isatty():
+        raise click.UsageError("give a capture FILE, or - for standard input")
+    if file is None or file == "-":
+        return sys.stdin.buffer, "standard input"
+    return file, file
+
+
+class MissingDependency(OpenDiagError):
+    """An optional library is not installed."""
+
+    def __init__(self, what: str, library: str, extra: str) -> None:
+        super().__init__(f"{what} needs {library}: pip install 'opendiag[{extra}]'")

@@ -1,0 +1,1 @@
+"""The passive view of a bus: it listens, follows and names, and never sends."""

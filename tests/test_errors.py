@@ -1,0 +1,157 @@
+"""Every exception: its place in the tree, the builtin it is, its fields and the sentence it writes from them."""
+
+import inspect
+import pickle
+import re
+
+import pytest
+
+from opendiag import errors
+from opendiag.errors import (
+    DictionaryError,
+    DictionaryFileError,
+    LogError,
+    LogNotFound,
+    NotALog,
+    ObjectNotFound,
+    OpenDiagError,
+    UnknownDictionary,
+    WireError,
+)
+
+#: (error, builtins it is, parent in the tree, fields, what its sentence says)
+EXAMPLES = [
+    (
+        WireError("NMT command needs 2 bytes", b"\x01"),
+        ValueError,
+        OpenDiagError,
+        {"reason": "NMT command needs 2 bytes", "data": b"\x01"},
+        ["NMT command needs 2 bytes"],
+    ),
+    (
+        DictionaryFileError("drive.eds", 12, "ObjectType is missing"),
+        ValueError,
+        DictionaryError,
+        {"file": "drive.eds", "line": 12, "reason": "ObjectType is missing"},
+        ["drive.eds:12: ", "ObjectType is missing"],
+    ),
+    (
+        DictionaryFileError("drive.eds", None, "no section [FileInfo]"),
+        ValueError,
+        DictionaryError,
+        {"file": "drive.eds", "line": None},
+        ["drive.eds: no section [FileInfo]"],
+    ),
+    (
+        UnknownDictionary("stpim", ["cia301", "stepim"]),
+        LookupError,
+        DictionaryError,
+        {"name": "stpim", "bundled": ("cia301", "stepim")},
+        ["'stpim'", "no such file", "cia301, stepim"],
+    ),
+    (
+        UnknownDictionary("stpim", []),
+        LookupError,
+        DictionaryError,
+        {"bundled": ()},
+        ["the bundled ones are none"],
+    ),
+    (
+        ObjectNotFound("6041:05", "stepim"),
+        KeyError,
+        DictionaryError,
+        {"what": "6041:05", "dictionary": "stepim"},
+        ["stepim has no object 6041:05"],
+    ),
+    (
+        LogNotFound("trace.log", "No such file or directory"),
+        FileNotFoundError,
+        LogError,
+        {"file": "trace.log", "reason": "No such file or directory"},
+        ["cannot read trace.log", "No such file or directory"],
+    ),
+    (
+        NotALog("notes.txt", 3, "hello"),
+        ValueError,
+        LogError,
+        {"file": "notes.txt", "lines": 3, "example": "hello"},
+        ["notes.txt", "no CAN frame in 3 lines", "the first line is 'hello'", "expected candump output such as 'can0"],
+    ),
+    (
+        NotALog("notes.txt", 1, ""),
+        ValueError,
+        LogError,
+        {"lines": 1, "example": ""},
+        ["no CAN frame in 1 line;", "expected candump output"],
+    ),
+    (
+        NotALog("empty.log", 0, ""),
+        ValueError,
+        LogError,
+        {"lines": 0},
+        ["empty.log is empty", "expected a candump capture"],
+    ),
+]
+#: Bases that nothing raises.
+BASES = {OpenDiagError, DictionaryError, LogError}
+EVERY = [
+    thing
+    for _, thing in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(thing, BaseException) and thing.__module__ == errors.__name__
+]
+
+each_example = pytest.mark.parametrize(
+    ("error", "builtin", "parent", "fields", "says"), EXAMPLES, ids=lambda value: getattr(value, "__name__", "")
+)
+
+
+@each_example
+def test_place_fields_and_sentence(error, builtin, parent, fields, says):
+    assert issubclass(type(error), builtin), f"{type(error).__name__} is no {builtin.__name__}"
+    assert parent in type(error).__bases__
+    assert isinstance(error, OpenDiagError)
+    for name, value in fields.items():
+        assert getattr(error, name) == value
+    for part in says:
+        assert part in str(error)
+
+
+@each_example
+def test_an_error_survives_pickling(error, builtin, parent, fields, says):
+    """It may come from another process."""
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert str(copy) == str(error)
+    assert all(getattr(copy, name) == value for name, value in fields.items())
+
+
+@each_example
+def test_a_sentence_is_one_line_without_a_full_stop(error, builtin, parent, fields, says):
+    """The command line and other sentences embed it."""
+    assert str(error)
+    assert "\n" not in str(error)
+    assert not str(error).endswith(".")
+
+
+def test_every_error_is_a_child_of_the_root_and_has_an_example():
+    assert all(issubclass(error, OpenDiagError) for error in EVERY)
+    missing = set(EVERY) - BASES - {type(example[0]) for example in EXAMPLES}
+    assert not missing, f"add an example of {sorted(error.__name__ for error in missing)} to EXAMPLES"
+
+
+def test_the_tree_in_the_docstring_is_the_tree_in_the_code():
+    drawn = re.findall(r"^ *[│├└─ ]*\b([A-Z]\w+)(?: \((\w+)\))?", errors.__doc__.split("\n\n")[1], re.MULTILINE)
+    assert {name for name, _ in drawn} == {error.__name__ for error in EVERY}
+    for name, builtin in drawn:
+        outside = [base.__name__ for base in getattr(errors, name).__bases__ if base.__module__ == "builtins"]
+        assert outside == ([builtin] if builtin else ["Exception"] if name == "OpenDiagError" else [])
+
+
+def test_the_indentation_in_the_docstring_is_the_inheritance():
+    parents = {}
+    for line in errors.__doc__.split("\n\n")[1].splitlines():
+        name = re.search(r"[A-Z]\w+", line)
+        parents[name.start()] = name.group()
+        if len(parents) > 1 and name.start() > min(parents):
+            above = max(depth for depth in parents if depth < name.start())
+            assert getattr(errors, parents[above]) in getattr(errors, name.group()).__bases__, line
