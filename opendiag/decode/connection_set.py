@@ -6,7 +6,7 @@ What the traffic says beats what a file says, and that beats the predefined conn
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from opendiag.decode.node_view import NodeView
 from opendiag.frame import Frame
@@ -16,6 +16,8 @@ _Key = tuple[int, bool]
 _PDO_AREAS = ((0x1400, Service.RPDO), (0x1800, Service.TPDO))
 #: How much a source is worth.
 _RANK = {"traffic": 2, "eds": 1, "predefined": 0}
+#: SDO channels that only a client tells are numbered from here on.
+_CLIENT_NUMBERS = 0x100
 _NOT_VALID_MEANS_OFF = (Service.TPDO, Service.RPDO, Service.SDO_REQUEST, Service.SDO_RESPONSE, Service.EMCY)
 
 
@@ -88,8 +90,11 @@ def _configured(node: NodeView, connection: Connection, index: int, subindex: in
     if source == "eds" and not cob_id.can_id:  # "not set": nothing but NMT may use 000h
         return None
     valid = not (cob_id.bit_31 and connection.service in _NOT_VALID_MEANS_OFF)
-    if source == "eds" and valid and not cob_id.extended and predefined(cob_id.can_id) == connection:
+    standard = UNKNOWN if cob_id.extended or not valid else predefined(cob_id.can_id)
+    if source == "eds" and standard == connection:
         return None  # the file says what the predefined set says
+    if connection.number >= _CLIENT_NUMBERS and standard == replace(connection, number=1):
+        return None  # this client uses the default channel
     return (cob_id.can_id, cob_id.extended), Link(connection, source, valid)
 
 
@@ -106,7 +111,9 @@ def _id_text(key: _Key) -> str:
 
 
 def _best(candidates: list[Link]) -> Link:
-    """The best founded one; between equals a producer, as several devices may consume what one produces."""
+    """The best founded one; between equals a producer, as several devices may consume what one produces, and the
+    server of an SDO channel.
+    """
     best = max(candidates, key=_worth)
     others = [f"{c.connection.label} of node {c.connection.node_id}" for c in candidates if c is not best]
     if not others:
@@ -114,8 +121,10 @@ def _best(candidates: list[Link]) -> Link:
     return Link(best.connection, best.source, best.valid, note=f"also {', '.join(others)}")
 
 
-def _worth(link: Link) -> tuple[bool, int, bool]:
-    return link.valid, _RANK[link.source], link.connection.service is not Service.RPDO
+def _worth(link: Link) -> tuple[bool, int, bool, bool]:
+    connection = link.connection
+    producer, owner = connection.service is not Service.RPDO, connection.number < _CLIENT_NUMBERS
+    return link.valid, _RANK[link.source], producer, owner
 
 
 def _configurable(node: NodeView) -> Iterator[tuple[Connection, int, int]]:
@@ -133,7 +142,7 @@ def _configurable(node: NodeView) -> Iterator[tuple[Connection, int, int]]:
     for index in sorted(i for i in known if 0x1280 <= i <= 0x12FF):
         server = node.number(index, 3)
         if server and 1 <= server <= 127:  # a client's view of a channel: numbered apart from the server's own
-            number = 0x100 * node.node_id + index - 0x1280 + 1
+            number = _CLIENT_NUMBERS * node.node_id + index - 0x1280 + 1
             yield Connection(Service.SDO_REQUEST, server, number), index, 1
             yield Connection(Service.SDO_RESPONSE, server, number), index, 2
     for first, service in _PDO_AREAS:

@@ -16,6 +16,8 @@ from opendiag.wire.nmt import NmtState
 
 _SAVE = b"save"
 _LOAD = b"load"
+_COMMUNICATION = range(0x1000, 0x2000)
+_APPLICATION = range(0x6000, 0xA000)
 _PROFILE_402 = 402
 #: Widest value worth remembering: anything longer is a string or a domain, which configures nothing.
 _REMEMBER = 8
@@ -51,10 +53,12 @@ class NodeView:
         """A confirmed SDO transfer moved ``raw``."""
         key = index, subindex
         if written and index == 0x1010 and raw == _SAVE:
-            self._stored = dict(self._live)
-            self._written.clear()
+            saved = _parameters(subindex)
+            self._stored.update({k: value for k, value in self._live.items() if k[0] in saved})
+            self._written = {k for k in self._written if k[0] not in saved}
         elif written and index == 0x1011 and raw == _LOAD:
-            self._stored.clear()
+            restored = _parameters(subindex)
+            self._stored = {k: value for k, value in self._stored.items() if k[0] not in restored}
         elif len(raw) <= _REMEMBER:
             self._live[key] = raw
             if written:
@@ -154,6 +158,11 @@ class NodeView:
         if standard is not None and standard.data_type == own.data_type:
             own = _complete(own, standard)
         return Described(own, name, self.origin)
+
+
+def _parameters(subindex: int) -> range:
+    """Indices that a member of 1010h saves and the same one of 1011h puts back; further ones are the maker's."""
+    return {1: range(0x10000), 2: _COMMUNICATION, 3: _APPLICATION}.get(subindex, range(0))
 
 
 def _complete(own: Variable, standard: Variable) -> Variable:

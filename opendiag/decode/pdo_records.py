@@ -71,7 +71,12 @@ def _fields(
         bits = whole >> offset & (1 << entry.bits) - 1
         raw = bits.to_bytes((entry.bits + 7) // 8, "little")
         meaning = _meaning(node, entry, raw)
-        where = {"index": entry.index, "subindex": entry.subindex, "bit_offset": offset, "bit_width": entry.bits}
+        where: dict[str, Any] = {
+            "index": entry.index,
+            "subindex": entry.subindex,
+            "bit_offset": offset,
+            "bit_width": entry.bits,
+        }
         if entry.index >= 0x6000 and entry.index & 0x7FF in _MODE_OBJECTS:
             node.observe(entry.index, entry.subindex, raw)
         fields = meaning.fields()
@@ -82,7 +87,7 @@ def _fields(
         leftover = _leftover(mapping, frame, base, flags, offset)
         if leftover is not None:
             records.append(leftover)
-    return records
+    return records or [Record(**base, raw=frame.data, text="no object is mapped", flags=flags)]
 
 
 def _meaning(node: NodeView, entry: MappingEntry, raw: bytes) -> Meaning:

@@ -73,5 +73,6 @@ def mapping_of(node: NodeView, connection: Connection) -> Mapping:
             return Mapping(missing=f"{index:04X}h has {count} entries, and number {subindex} is not known")
         if node.seen(index, subindex) is None:
             source = node.origin  # one entry that only the file knows makes it the file's mapping
-        entries.append(MappingEntry.decode(word))
+        if (entry := MappingEntry.decode(word)).bits:  # a width of 0 maps nothing
+            entries.append(entry)
     return Mapping(tuple(entries), source)

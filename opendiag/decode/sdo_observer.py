@@ -30,13 +30,15 @@ class SdoObserver:
         self._client = False
         self._length = LENGTH
         self._last_request: tuple[bytes, int, int | None] = (b"", 0, None)
+        self._end_before_ns: int | None = None
 
     def feed(self, from_client: bool, data: bytes, number: int, time_ns: int | None) -> list[Transfer]:
         """Transfers that end with frame ``number``, most often none or one."""
         self._finished = []
+        end_ns = self._current.end_ns if self._current is not None else None
         self._take(from_client, data, number, time_ns)
         if from_client:
-            self._last_request = (data, number, time_ns)
+            self._last_request, self._end_before_ns = (data, number, time_ns), end_ns
         return self._finished
 
     def _take(self, from_client: bool, data: bytes, number: int, time_ns: int | None) -> None:
@@ -102,7 +104,14 @@ class SdoObserver:
         transfer.outcome = Outcome.DONE
         if transfer.announced is not None and transfer.announced != len(transfer.data):
             transfer.doubt("size-mismatch", f"{transfer.announced} bytes announced, {len(transfer.data)} transferred")
+        if transfer.kind == "write":
+            self._forget_writes(transfer)
         self._finished.append(transfer)
+
+    def _forget_writes(self, done: Transfer) -> None:
+        """An earlier write of the same object must not come back, as if it were newer, with a late answer."""
+        kept = [t for t in self._given_up if t.kind != "write" or not t.names(done)]
+        self._given_up = deque(kept, self._given_up.maxlen)
 
     def _expect(self, *phases: Phase) -> Transfer | None:
         """The current transfer if it waits for this kind of message, with the frame added to it."""
@@ -205,23 +214,27 @@ class SdoObserver:
 
     def _leave_block_download(self, answer: Any) -> None:
         """In a block download every client frame looks like data, so a client that gave up without an abort and
-        began anew is noticed only when the server answers its new request.
+        began anew is noticed only when its new request is answered or aborted.
         """
-        data = self._last_request[0]
-        if self._current is None or self._current.phase is not Phase.BLOCK_DOWNLOAD_DATA:
+        data, number, _ = self._last_request
+        transfer = self._current
+        if transfer is None or transfer.phase is not Phase.BLOCK_DOWNLOAD_DATA or number == transfer.frames[0]:
             return
         if data[1:4] != answer.encode()[1:4]:
             return
+        if number in transfer.frames:
+            transfer.frames.remove(number)
+            transfer.end_ns = self._end_before_ns
         self._leave("next-request")
-        now = self._number, self._time
+        now = self._number, self._time, self._client, self._length
         self._take(True, *self._last_request)
-        self._number, self._time, self._client = *now, False
+        self._number, self._time, self._client, self._length = now
 
     def _late(self, earlier: Transfer) -> Transfer:
         """A second report of a request that was given up: now there is an answer."""
         late = Transfer(earlier.kind, earlier.index, earlier.subindex, earlier.protocol, earlier.phase)
-        late.frames, late.start_ns = list(earlier.frames), earlier.start_ns
-        late.data, late.announced = earlier.data, earlier.announced
+        late.frames, late.start_ns = earlier.frames[:1], earlier.start_ns
+        late.data, late.announced = bytearray(earlier.data), earlier.announced
         self._touch(late)
         late.problems["late"] = "answered after the client had gone on to its next request"
         return late
@@ -338,15 +351,24 @@ class SdoObserver:
         transfer.phase = Phase.BLOCK_DOWNLOAD_ENDED if self._client else Phase.BLOCK_UPLOAD_ENDED
 
     def _block_ended(self, message: sdo_block.BlockEnded) -> None:
-        transfer = self._expect(Phase.BLOCK_UPLOAD_ENDED if self._client else Phase.BLOCK_DOWNLOAD_ENDED)
+        data, ended = (
+            (Phase.BLOCK_UPLOAD_DATA, Phase.BLOCK_UPLOAD_ENDED)
+            if self._client
+            else (Phase.BLOCK_DOWNLOAD_DATA, Phase.BLOCK_DOWNLOAD_ENDED)
+        )
+        transfer = self._expect(data, ended)
         if transfer is None or transfer.block is None:
             return self._unexpected("read" if self._client else "write", "the end of a block transfer")
+        if transfer.phase is data:
+            transfer.doubt("block-ack-missing", "the acknowledge of the last sub-block was not captured")
         transfer.block.finish(transfer)
         self._done()
 
     def _abort(self, message: sdo.Abort) -> None:
         """By COB-ID alone: the object that real servers name in an abort is often the wrong one."""
         self._flush_stray()
+        if self._current is not None and not self._current.names(message):
+            self._leave_block_download(message)
         transfer = self._current
         if transfer is None:
             self._alone(Outcome.STRAY, "nothing-to-abort", "an abort while no transfer is under way", "", message)
@@ -358,6 +380,8 @@ class SdoObserver:
         if not transfer.names(message):
             named = object_text(message.index, message.subindex)
             transfer.problems["abort-names-other-object"] = f"the abort names {named}"
+        if self._client and len(transfer.frames) == 2:
+            self._given_up.append(transfer)  # the answer may come yet
         self._finished.append(transfer)
 
     def _who(self) -> str:

@@ -102,6 +102,8 @@ class Block:
             self.ack(transfer, max(self.waiting))
         if segment.sequence > self.block_size:
             transfer.doubt("block-sequence", f"segment {segment.sequence} of a sub-block of {self.block_size}")
+        if self.last is not None and segment.sequence > self.last:
+            transfer.doubt("block-sequence", f"segment {segment.sequence} after the last one, {self.last}")
         self.waiting[segment.sequence] = segment.data
         if segment.last:
             self.last = segment.sequence

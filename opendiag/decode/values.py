@@ -8,6 +8,7 @@ from typing import Any
 
 from opendiag.cia402 import errors as cia402_errors
 from opendiag.cia402 import words
+from opendiag.cia402.modes import mode_text
 from opendiag.cia402.states import pds_state
 from opendiag.decode.node_view import NodeView
 from opendiag.dictionary import datatypes
@@ -46,7 +47,7 @@ def interpret(node: NodeView, index: int, subindex: int, raw: bytes, bits: int |
     described = node.describe(index, subindex)
     variable = described.variable
     if variable is None:
-        return Meaning(text=guesses(raw), flags=("not-in-dictionary",))
+        return Meaning(text=guesses(raw, bits), flags=("not-in-dictionary",))
     value, flags = _decode(variable, raw, bits)
     notes: list[str] = []
     state = None
@@ -86,19 +87,21 @@ def _decode(variable: Variable, raw: bytes, bits: int | None) -> tuple[Value | N
         number = int.from_bytes(raw, "little")
         signed = datatypes.is_signed(variable.data_type)
         return (sign_extend(number, bits) if signed else number), ("mapped-width",)
+    if bits is not None and own_bits not in (bits, None):
+        return None, ("length-mismatch",)
     try:
         return datatypes.decode_value(variable.data_type, raw), ()
     except WireError:
         return None, ("length-mismatch",)
 
 
-def guesses(raw: bytes) -> str:
-    """What bytes of unknown type would be as a number, "" where that says nothing new."""
-    if len(raw) not in (1, 2, 4, 8):
+def guesses(raw: bytes, bits: int | None = None) -> str:
+    """What bytes of unknown type would be as a number, "" where that says nothing new. ``bits`` as in `interpret`."""
+    width = 8 * len(raw) if bits is None else bits
+    if width % 8 == 0 and len(raw) not in (1, 2, 4, 8):
         return f"as text: {raw.decode('ascii')!r}" if len(raw) > 1 and _printable(raw) else ""
     unsigned = int.from_bytes(raw, "little")
-    signed = int.from_bytes(raw, "little", signed=True)
-    width = 8 * len(raw)
+    signed = sign_extend(unsigned, width)
     return f"as i{width}: {signed}" if unsigned == signed else f"as u{width}: {unsigned}, as i{width}: {signed}"
 
 
@@ -187,6 +190,10 @@ def _controlword(node: NodeView, index: int, value: int) -> tuple[str | None, tu
     return None, named, "; ".join(part for part in (head, ", ".join(named)) if part)
 
 
+def _mode(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str, ...], str]:
+    return None, (), mode_text(value)
+
+
 def _error_code(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str, ...], str]:
     return None, (), error_text(node, value)
 
@@ -264,7 +271,13 @@ _COMMUNICATION: dict[int, _Special] = {
     0x1012: _sync_cob_id,
     0x1014: _cob_id,
 }
-_DRIVE: dict[int, _Special] = {0x603F: _error_code, 0x6040: _controlword, 0x6041: _statusword}
+_DRIVE: dict[int, _Special] = {
+    0x603F: _error_code,
+    0x6040: _controlword,
+    0x6041: _statusword,
+    0x6060: _mode,
+    0x6061: _mode,
+}
 
 
 # -- generic words ------------------------------------------------------------------------------------------------

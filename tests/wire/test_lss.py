@@ -44,3 +44,7 @@ def test_the_identifiers_are_those_of_the_connection_set():
 def test_every_message_is_eight_bytes():
     for message in (lss.Switch(True), lss.Bare(C.STORE), lss.Fastscan(0, 128, 0, 0), lss.Result(C.STORE, 1)):
         assert len(message.encode()) == lss.LENGTH
+
+
+def test_a_result_has_no_specific_error_unless_given():
+    assert lss.Result(C.STORE, 0).encode() == b"\x17" + bytes(7)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opendiag.errors import WireError
-from opendiag.wire.pdo import MAX_BITS, MappingEntry, pack, sign_extend, unpack
+from opendiag.wire.pdo import DAM_MPDO, MAX_BITS, SAM_MPDO, MappingEntry, pack, sign_extend, unpack
 
 
 def bits_of(data):
@@ -175,3 +175,7 @@ def test_dummies_are_the_first_seven_data_types(index):
 def test_an_entry_that_does_not_fit_32_bits_is_refused(entry):
     with pytest.raises(WireError, match="does not fit a mapping entry"):
         entry.encode()
+
+
+def test_a_multiplexed_pdo_is_told_by_the_number_of_its_entries():
+    assert (SAM_MPDO, DAM_MPDO) == (254, 255)

@@ -1,0 +1,55 @@
+"""Statusword 6041h and controlword 6040h, bit by bit; some bits depend on the mode of operation."""
+
+from __future__ import annotations
+
+from opendiag.cia402.states import Command, PdsState, controlword_command, pds_state
+from opendiag.dictionary.tables.cia402 import CONTROLWORD_BITS, STATUSWORD_BITS
+
+__all__ = ["controlword_command", "controlword_text", "statusword_text"]
+
+#: mode -> bit -> name
+STATUSWORD_MODE_BITS: dict[int, dict[int, str]] = {
+    1: {12: "set-point acknowledge", 13: "following error"},
+    3: {12: "speed is 0", 13: "maximum slippage reached"},
+    6: {12: "homing attained", 13: "homing error"},
+    7: {12: "interpolated position mode active"},
+    8: {12: "drive follows the command value", 13: "following error"},
+    9: {12: "drive follows the command value"},
+    10: {12: "drive follows the command value"},
+    11: {12: "drive follows the command value"},
+}
+CONTROLWORD_MODE_BITS: dict[int, dict[int, str]] = {
+    1: {4: "new set-point", 5: "change set immediately", 6: "relative", 9: "change on set-point"},
+    2: {4: "enable ramp", 5: "unlock ramp", 6: "reference ramp"},
+    6: {4: "homing operation start"},
+    7: {4: "enable interpolation"},
+}
+_QUICK_STOP_BIT = 5
+_VOLTAGE_BIT = 4
+_POWERED = (
+    PdsState.READY_TO_SWITCH_ON,
+    PdsState.SWITCHED_ON,
+    PdsState.OPERATION_ENABLED,
+    PdsState.QUICK_STOP_ACTIVE,
+)
+
+
+def statusword_text(statusword: int, mode: int | None) -> list[str]:
+    """Every bit that is set, and what an absent one says. Bit 5 is inverted: set, no quick stop is under way."""
+    special = STATUSWORD_MODE_BITS.get(mode or 0, {})
+    named = [
+        "quick stop inactive (bit 5)" if bit == _QUICK_STOP_BIT else special.get(bit, name)
+        for bit, name in STATUSWORD_BITS.items()
+        if statusword >> bit & 1
+    ]
+    if pds_state(statusword) in _POWERED and not statusword >> _VOLTAGE_BIT & 1:
+        named.append("but the voltage enabled bit is 0")
+    return named
+
+
+def controlword_text(controlword: int, mode: int | None) -> list[str]:
+    """The set bits beyond the state command: mode specific ones, halt, manufacturer's."""
+    special = CONTROLWORD_MODE_BITS.get(mode or 0, {})
+    names = [(bit, special.get(bit, name)) for bit, name in CONTROLWORD_BITS.items() if bit >= 4]
+    reset = controlword_command(controlword) is Command.FAULT_RESET
+    return [name for bit, name in names if controlword >> bit & 1 and not (bit == 7 and reset)]

@@ -1,0 +1,1 @@
+"""The standards' object lists, as data."""

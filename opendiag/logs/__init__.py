@@ -1,0 +1,10 @@
+"""Files of frames: candump's console output and logs, in every variant, read line by line.
+
+Knows frames and nothing of CANopen.
+"""
+
+from opendiag.logs.candump_log import format_log_line
+from opendiag.logs.line import NotALine, parse_line
+from opendiag.logs.reader import LogReader, open_log
+
+__all__ = ["LogReader", "NotALine", "format_log_line", "open_log", "parse_line"]
