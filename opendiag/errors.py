@@ -94,17 +94,22 @@ class LogNotFound(LogError, FileNotFoundError):
 
 
 class NotALog(LogError, ValueError):
-    """Not one frame was found. ``lines`` is how many lines were looked at, ``example`` one of them."""
+    """Not one frame was found. ``lines`` is how many lines were looked at, ``example`` one of them.
 
-    def __init__(self, file: str, lines: int, example: str) -> None:
+    ``lines`` None: it is not even text.
+    """
+
+    def __init__(self, file: str, lines: int | None, example: str = "") -> None:
         super().__init__(file, lines, example)
         self.file = file
         self.lines = lines
         self.example = example
 
     def __str__(self) -> str:
+        if self.lines is None:
+            return f"{self.file} is not text: expected candump output"
         if not self.lines:
-            return f"{self.file} is empty: expected a candump capture"
+            return f"{self.file} is empty: expected candump output"
         seen = f"; the first line is {self.example!r}" if self.example else ""
         return (
             f"{self.file}: no CAN frame in {self.lines} line{'s' if self.lines != 1 else ''}{seen}; "

@@ -1,6 +1,7 @@
 """The examples of README and docs are run, and must print what the page says.
 
-A ```console block holds commands after "$ " and what they print, stdout and stderr together. A ```python block must run.
+A ```console block holds commands after "$ " and what they print, stdout and stderr together. A ```python block must
+run.
 A line "..." stands for any number of lines. OPENDIAG_UPDATE_DOCS=1 writes what is printed into the pages instead.
 """
 

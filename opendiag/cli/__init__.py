@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from typing import Any
 
@@ -15,8 +16,9 @@ import click
 from opendiag import __version__
 from opendiag.errors import OpenDiagError
 
-EXIT_FINDINGS = 1
 EXIT_USAGE = 2
+#: As a shell reports a program that Ctrl-C ended.
+EXIT_INTERRUPTED = 130
 
 #: Command -> (module, help line). The help line stands here so that `--help` loads no command.
 COMMANDS = {
@@ -57,17 +59,31 @@ def app() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of `opendiag`. Every error becomes one sentence on stderr and an exit code."""
-    try:
-        _run(arguments)
-    except OpenDiagError as error:
-        click.echo(f"opendiag: {error}", err=True)
-        sys.exit(EXIT_USAGE)
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`): nothing to say, and nothing left to flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-
-
-def _run(arguments: list[str] | None) -> None:
     extra: dict[str, Any] = {"color": False} if os.environ.get("NO_COLOR") else {}
-    app.main(args=arguments, prog_name="opendiag", **extra)
+    if arguments is None and hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly when the reader of our output does (`| head`)
+    try:
+        app.main(args=arguments, prog_name="opendiag", standalone_mode=False, **extra)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(EXIT_USAGE)
+    except click.ClickException as error:
+        _usage(error)
+    except click.Abort:
+        sys.exit(EXIT_INTERRUPTED)
+    except OpenDiagError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename or 'output'}: {(error.strerror or str(error)).lower()}")
+
+
+def _usage(error: click.ClickException) -> None:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    command = context.command_path if context is not None else "opendiag"
+    message = error.format_message().removeprefix("Invalid value: ").rstrip(".")
+    _fail(f"{message} ({command} --help tells more)", command)
+
+
+def _fail(sentence: str, command: str = "opendiag") -> None:
+    click.echo(f"{command}: {sentence}", err=True)
+    sys.exit(EXIT_USAGE)

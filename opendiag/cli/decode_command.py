@@ -33,6 +33,12 @@ KINDS = {
 }
 
 
+#: Services that identifiers of any other protocol may look like.
+_NO_PROOF = ("tpdo", "rpdo", "unknown", "error-frame")
+#: PDOs without a mapping that get a hint of their own.
+_HINTS = 3
+
+
 @dataclass(frozen=True)
 class Filter:
     """Which records to show. Every frame is decoded all the same: the context may lie outside."""
@@ -153,6 +159,7 @@ class Run:
         self.zero_ns: int | None = None
         self.end_ns: int | None = None
         self.home: str | None = None
+        self.is_canopen = False
         self.unmapped: dict[tuple[int, str, int], None] = {}
 
     def frames(self) -> Iterator[Frame]:
@@ -174,6 +181,8 @@ class Run:
         for record in records:
             if "mapping-unknown" in record.flags:
                 self.unmapped[record.node or 0, record.service, record.number or 0] = None
+            elif not self.is_canopen and record.service not in _NO_PROOF:
+                self.is_canopen = record.status not in ("malformed", "stray")
             if self.chosen.passes(record, self.zero_ns or 0):
                 yield record
 
@@ -183,20 +192,26 @@ class Run:
         channels = f", {', '.join(log.channels)}" if log.channels else ""
         plural = "" if log.frames == 1 else "s"
         yield f"{name}: {log.format}, {self._times()}, {log.frames} frame{plural}{channels}. {self.eds.sentence()}"
-        for node, service, number in self.unmapped:
-            base = 0x1A00 if service == "tpdo" else 0x1600
-            yield (
-                f"{service.upper()}{number} of node {node}: {base + number - 1:04X}h, its mapping, is not read or "
-                f"written in this capture; give --eds {node}=FILE."
-            )
-        if self.eds.by_node or self.eds.fallback:
-            yield from self._alternative()
-
-    def _alternative(self) -> Iterator[str]:
+        yield from self._unmapped_hints()
+        if self.decoder.frames and not self.is_canopen:
+            yield "No SDO, NMT, heartbeat, EMCY or SYNC in this capture: this may not be a CANopen bus."
         for node, dictionary in self.eds.by_node.items():
-            findings = len(dictionary.findings)
-            if findings:
-                yield f"{dictionary.name} (node {node}): {findings} findings in the file; opendiag eds show tells them."
+            if dictionary.findings:
+                count = len(dictionary.findings)
+                yield f"EDS of node {node}: {count} findings; opendiag eds show {dictionary.name} lists them."
+
+    def _unmapped_hints(self) -> Iterator[str]:
+        if len(self.unmapped) > _HINTS:
+            names = [f"{service.upper()}{number} of node {node}" for node, service, number in self.unmapped]
+            first, rest = ", ".join(names[:_HINTS]), len(names) - _HINTS
+            yield f"No mapping is known for {first} and {rest} more PDOs: give --eds NODE=FILE."
+            return
+        for node, service, number in self.unmapped:
+            index = (0x1A00 if service == "tpdo" else 0x1600) + number - 1
+            yield (
+                f"{service.upper()}{number} of node {node}: {index:04X}h, its mapping, is not read or written in this "
+                f"capture; give --eds {node}=FILE."
+            )
 
     def _times(self) -> str:
         if self.zero_ns is None:

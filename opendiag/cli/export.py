@@ -80,7 +80,7 @@ def write_parquet(records: Iterable[Record], path: Path) -> None:
     except ImportError:
         raise MissingDependency("--parquet", "pyarrow", "columns") from None
     schema = pa.schema([(name, getattr(pa, kind)()) for name, kind in COLUMNS.items()])
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with path.open("wb") as sink, pq.ParquetWriter(sink, schema, compression="zstd") as writer:
         for batch in _batches(records):
             writer.write_table(pa.Table.from_pylist(batch, schema=schema))
 

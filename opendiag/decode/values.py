@@ -65,7 +65,7 @@ def interpret(node: NodeView, index: int, subindex: int, raw: bytes, bits: int |
             named, text = _named(variable, value)
             notes.append(text)
         if variable.unit:
-            unit, scaled = variable.unit, value * variable.factor
+            unit, scaled = variable.unit, _scale(value, variable.factor)
             notes.append(_scaled_text(variable, value))
     return Meaning(
         name=described.name,
@@ -292,12 +292,17 @@ def _named(variable: Variable, value: int) -> tuple[tuple[str, ...], str]:
     return (), ""
 
 
+def _scale(value: float, factor: float) -> float:
+    """Without the noise of binary fractions: 219 * 0.1 is 21.9."""
+    return float(f"{value * factor:.12g}")
+
+
 def _scaled_text(variable: Variable, value: float) -> str:
     """As in "counts = 1511.868164 rev (4096 counts per rev)" and "= 21.9 % of rated current"."""
     parts = []
-    parts.append(variable.unit if variable.factor == 1 else f"= {value * variable.factor:.10g} {variable.unit}")
+    parts.append(variable.unit if variable.factor == 1 else f"= {_scale(value, variable.factor):.10g} {variable.unit}")
     if variable.alt_unit:
-        parts.append(f"= {value * variable.alt_factor:.10g} {variable.alt_unit}")
+        parts.append(f"= {_scale(value, variable.alt_factor):.10g} {variable.alt_unit}")
         per = 1 / variable.alt_factor if variable.alt_factor else 0
         if per > 1 and per == int(per) and variable.factor == 1:
             parts.append(f"({int(per)} {variable.unit} per {variable.alt_unit})")

@@ -94,7 +94,9 @@ class LogReader:
     @property
     def bytes_read(self) -> int:
         """Of the file as it is on disk, compressed or not."""
-        return 0 if self._raw is None or self._raw.closed else self._raw.tell()
+        if self._raw is None:
+            return 0
+        return self.bytes_total or 0 if self._raw.closed else self._raw.tell()
 
     @property
     def findings(self) -> list[Finding]:
@@ -103,6 +105,15 @@ class LogReader:
 
     def __iter__(self) -> Iterator[Frame]:
         """Raises NotALog at the end when there was no frame."""
+        try:
+            yield from self._read()
+        finally:
+            if self._raw is not None:
+                self._raw.close()
+        if not self.frames:
+            raise NotALog(self.name, self.lines, self._first_line)
+
+    def _read(self) -> Iterator[Frame]:
         formats = LINE_FORMATS
         for line in self._source:
             self.lines += 1
@@ -124,8 +135,6 @@ class LogReader:
                 self.unread += 1
         if self._time.decreased_at is not None:
             self._note("log-time-ambiguous", "", self._time.decreased_at)
-        if not self.frames:
-            raise NotALog(self.name, self.lines, self._first_line)
 
     def _frame(self, name: str, frame: Frame, stamp: Stamp | None) -> Frame:
         self.frames += 1
@@ -205,9 +214,9 @@ def _lines(raw: IO[bytes], name: str) -> Iterable[Any]:
     if head.startswith(b"\x1f\x8b"):
         return _unpacked(raw, name)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):  # a PowerShell redirection writes UTF-16
-        return codecs.getreader("utf-16")(raw, errors="replace")
+        return codecs.getreader("utf-16")(raw, "replace")
     if b"\0" in head:
-        raise NotALog(name, 0, "binary data")
+        raise NotALog(name, None)
     return raw
 
 

@@ -136,7 +136,9 @@ def test_segments_are_sent_again_without_a_size_that_would_tell(crc):
 
 def test_the_first_block_size_does_not_bind_the_next_sub_block():
     talk = block("write", payload(21), 2)
-    larger = [(c, sdo_block.BlockAck(2, 5).encode()) if data[0] == 0xA2 and not c else (c, data) for c, data in talk.messages]
+    larger = [
+        (c, sdo_block.BlockAck(2, 5).encode()) if data[0] == 0xA2 and not c else (c, data) for c, data in talk.messages
+    ]
     at = next(i for i, (c, data) in enumerate(larger) if data[0] == 0xA2 and not c)
     assert larger[at + 1][1][0] == 0x81, "the second sub-block has one segment"
     larger[-3] = (SERVER, sdo_block.BlockAck(1, 5).encode())
@@ -303,9 +305,7 @@ def test_a_late_answer_is_used_once():
 def test_a_late_answer_that_would_begin_a_longer_transfer(kind, protocol):
     talk = protocol(kind, payload(30))
     following = expedited("read", b"\3\4", index=0x3001)
-    unanswered, late, done = observe(
-        [talk.messages[0], following.messages[0], talk.messages[1], following.messages[1]]
-    )
+    unanswered, late, done = observe([talk.messages[0], following.messages[0], talk.messages[1], following.messages[1]])
     assert unanswered.outcome is Outcome.UNANSWERED
     assert (late.outcome, late.frames) == (Outcome.INCOMPLETE, [1, 3])
     assert is_sound(done) and bytes(done.data) == b"\3\4"
@@ -375,7 +375,7 @@ def undetectable(talk, position, byte):
         return not talk.announced and talk.messages[position + 1][0] != talk.messages[position][0]  # "last" too early
     is_end = position == len(talk.messages) - 2
     is_ack = position > 3 and not is_end
-    return not talk.announced and (is_end and byte == 0 or is_ack and byte == 1)  # padding; how much arrived
+    return not talk.announced and ((is_end and byte == 0) or (is_ack and byte == 1))  # padding; how much arrived
 
 
 def assert_no_wrong_value(transfers, talk):
