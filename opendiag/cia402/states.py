@@ -73,30 +73,40 @@ def controlword_command(controlword: int) -> Command | None:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """``command`` None: the drive goes by itself. Numbers as in CiA 402."""
+    """Numbers as in CiA 402. ``commands`` each lead to it; ``automatic``: the drive may also go by itself."""
 
     number: int
     source: PdsState | None
     target: PdsState
-    command: Command | None
+    commands: tuple[Command, ...] = ()
+    automatic: bool = False
 
 
-#: Transition 13 starts in any state (source None). 16 exists only where 605Ah keeps the drive in QUICK STOP ACTIVE.
+#: Transition 0 is power-on and starts outside of all states; 13 starts in any state: for both the source is None.
+#: "Enable operation" in READY TO SWITCH ON makes 3 and then 4. 12 comes by itself when 605Ah is 1..4, and 16 exists
+#: only when it is 5..8.
 TRANSITIONS = (
-    Transition(1, S.NOT_READY_TO_SWITCH_ON, S.SWITCH_ON_DISABLED, None),
-    Transition(2, S.SWITCH_ON_DISABLED, S.READY_TO_SWITCH_ON, C.SHUTDOWN),
-    Transition(3, S.READY_TO_SWITCH_ON, S.SWITCHED_ON, C.SWITCH_ON),
-    Transition(4, S.SWITCHED_ON, S.OPERATION_ENABLED, C.ENABLE_OPERATION),
-    Transition(5, S.OPERATION_ENABLED, S.SWITCHED_ON, C.SWITCH_ON),
-    Transition(6, S.SWITCHED_ON, S.READY_TO_SWITCH_ON, C.SHUTDOWN),
-    Transition(7, S.READY_TO_SWITCH_ON, S.SWITCH_ON_DISABLED, C.DISABLE_VOLTAGE),
-    Transition(8, S.OPERATION_ENABLED, S.READY_TO_SWITCH_ON, C.SHUTDOWN),
-    Transition(9, S.OPERATION_ENABLED, S.SWITCH_ON_DISABLED, C.DISABLE_VOLTAGE),
-    Transition(10, S.SWITCHED_ON, S.SWITCH_ON_DISABLED, C.DISABLE_VOLTAGE),
-    Transition(11, S.OPERATION_ENABLED, S.QUICK_STOP_ACTIVE, C.QUICK_STOP),
-    Transition(12, S.QUICK_STOP_ACTIVE, S.SWITCH_ON_DISABLED, C.DISABLE_VOLTAGE),
-    Transition(13, None, S.FAULT_REACTION_ACTIVE, None),
-    Transition(14, S.FAULT_REACTION_ACTIVE, S.FAULT, None),
-    Transition(15, S.FAULT, S.SWITCH_ON_DISABLED, C.FAULT_RESET),
-    Transition(16, S.QUICK_STOP_ACTIVE, S.OPERATION_ENABLED, C.ENABLE_OPERATION),
+    Transition(0, None, S.NOT_READY_TO_SWITCH_ON, automatic=True),
+    Transition(1, S.NOT_READY_TO_SWITCH_ON, S.SWITCH_ON_DISABLED, automatic=True),
+    Transition(2, S.SWITCH_ON_DISABLED, S.READY_TO_SWITCH_ON, (C.SHUTDOWN,)),
+    Transition(3, S.READY_TO_SWITCH_ON, S.SWITCHED_ON, (C.SWITCH_ON, C.ENABLE_OPERATION)),
+    Transition(4, S.SWITCHED_ON, S.OPERATION_ENABLED, (C.ENABLE_OPERATION,)),
+    Transition(5, S.OPERATION_ENABLED, S.SWITCHED_ON, (C.SWITCH_ON,)),
+    Transition(6, S.SWITCHED_ON, S.READY_TO_SWITCH_ON, (C.SHUTDOWN,)),
+    Transition(7, S.READY_TO_SWITCH_ON, S.SWITCH_ON_DISABLED, (C.DISABLE_VOLTAGE, C.QUICK_STOP)),
+    Transition(8, S.OPERATION_ENABLED, S.READY_TO_SWITCH_ON, (C.SHUTDOWN,)),
+    Transition(9, S.OPERATION_ENABLED, S.SWITCH_ON_DISABLED, (C.DISABLE_VOLTAGE,)),
+    Transition(10, S.SWITCHED_ON, S.SWITCH_ON_DISABLED, (C.DISABLE_VOLTAGE, C.QUICK_STOP)),
+    Transition(11, S.OPERATION_ENABLED, S.QUICK_STOP_ACTIVE, (C.QUICK_STOP,)),
+    Transition(12, S.QUICK_STOP_ACTIVE, S.SWITCH_ON_DISABLED, (C.DISABLE_VOLTAGE,), automatic=True),
+    Transition(13, None, S.FAULT_REACTION_ACTIVE, automatic=True),
+    Transition(14, S.FAULT_REACTION_ACTIVE, S.FAULT, automatic=True),
+    Transition(15, S.FAULT, S.SWITCH_ON_DISABLED, (C.FAULT_RESET,)),
+    Transition(16, S.QUICK_STOP_ACTIVE, S.OPERATION_ENABLED, (C.ENABLE_OPERATION,)),
 )
+_BY_COMMAND = {(t.source, command): t for t in TRANSITIONS if t.source is not None for command in t.commands}
+
+
+def transition(state: PdsState, command: Command) -> Transition | None:
+    """Where a command leads from a state; None where it changes nothing."""
+    return _BY_COMMAND.get((state, command))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from opendiag.cia402.states import Command, PdsState, controlword_command, pds_state
 from opendiag.dictionary.tables.cia402 import CONTROLWORD_BITS, STATUSWORD_BITS
 
-__all__ = ["controlword_command", "controlword_text", "statusword_text"]
+__all__ = ["Command", "controlword_command", "controlword_text", "statusword_text"]
 
-#: mode -> bit -> name
+#: mode of operation -> bit -> name; bits that are not here have no meaning in that mode, or one of the device's own.
 STATUSWORD_MODE_BITS: dict[int, dict[int, str]] = {
     1: {12: "set-point acknowledge", 13: "following error"},
     3: {12: "speed is 0", 13: "maximum slippage reached"},

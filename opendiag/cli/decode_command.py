@@ -34,7 +34,7 @@ KINDS = {
 
 
 #: Services that identifiers of any other protocol may look like.
-_NO_PROOF = ("tpdo", "rpdo", "unknown", "error-frame")
+_NO_PROOF = ("tpdo", "rpdo", "emcy", "unknown", "error-frame")
 #: PDOs without a mapping that get a hint of their own.
 _HINTS = 3
 
@@ -194,7 +194,7 @@ class Run:
         yield f"{name}: {log.format}, {self._times()}, {log.frames} frame{plural}{channels}. {self.eds.sentence()}"
         yield from self._unmapped_hints()
         if self.decoder.frames and not self.is_canopen:
-            yield "No SDO, NMT, heartbeat, EMCY or SYNC in this capture: this may not be a CANopen bus."
+            yield "No SDO, NMT, heartbeat or SYNC in this capture: this may not be a CANopen bus."
         for node, dictionary in self.eds.by_node.items():
             if dictionary.findings:
                 count = len(dictionary.findings)

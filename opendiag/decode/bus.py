@@ -43,10 +43,10 @@ class Bus:
             self.node(node_id)
 
     def node(self, node_id: int) -> NodeView:
-        """The view of a node, made when it is first heard of."""
+        """The view of a node, made when it is first heard of. 0 is nobody, and no dictionary describes it."""
         view = self.nodes.get(node_id)
         if view is None:
-            dictionary = self._dictionaries.by_node.get(node_id, self._dictionaries.fallback)
+            dictionary = self._dictionaries.by_node.get(node_id, self._dictionaries.fallback if node_id else None)
             view = self.nodes[node_id] = NodeView(node_id, dictionary)
             if dictionary is not None:
                 self.connections.refresh(view)

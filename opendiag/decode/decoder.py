@@ -186,7 +186,8 @@ class Decoder:
             message = heartbeat.ErrorControl.decode(frame.data)
         except WireError as error:
             return self._malformed(frame, "heartbeat", link, error)
-        if asked or message.toggle:
+        # A set toggle bit is guarding, and so is the clear one after it, even where the questions were not captured.
+        if not message.is_boot_up and (asked or message.toggle or node.guard_toggle):
             return [self._guarding(bus, link, frame, node, message)]
         node.nmt_state = message.state
         if message.is_boot_up:

@@ -16,7 +16,7 @@ from opendiag.decode.decoder import Decoder
 from opendiag.decode.explain_sdo import explain_sdo
 from opendiag.decode.node_view import NodeView
 from opendiag.decode.pdo_view import Mapping, mapping_index, mapping_of
-from opendiag.decode.values import error_text, guesses, hex_text, said
+from opendiag.decode.values import error_text, guesses, said
 from opendiag.dictionary.model import object_text
 from opendiag.errors import WireError
 from opendiag.frame import Frame
@@ -60,7 +60,7 @@ class Explainer:
             else:
                 body, sentence = _body(node, link, frame)
         except WireError as error:
-            body = [(hex_text(frame.data) or "-", f"not what it should be: {error.reason}")]
+            body = [(_bytes(frame.data) or "-", f"not what it should be: {error.reason}")]
             sentence = f"This is not a correct {connection.service.value} message."
         self._decoder.feed(frame)
         return Explanation(tuple(head + [Line(part, meaning) for part, meaning in body]), sentence)
@@ -102,12 +102,17 @@ def _kind(frame: Frame) -> Iterator[Line]:
 _Body = tuple[list[tuple[str, str]], str]
 
 
+def _bytes(data: bytes) -> str:
+    """All of them, however many: each byte of the frame has its line."""
+    return data.hex(" ").upper()
+
+
 def _body(node: NodeView, link: Link, frame: Frame) -> _Body:
     connection = link.connection
     service = connection.service
     if frame.error:
         text = error_frame.explain(frame)
-        return [(hex_text(frame.data), text)], f"The adapter saw: {text}."
+        return [(_bytes(frame.data), text)], f"The adapter saw: {text}."
     if frame.remote:
         return _remote(connection)
     if service in (Service.TPDO, Service.RPDO):
@@ -115,7 +120,7 @@ def _body(node: NodeView, link: Link, frame: Frame) -> _Body:
     handler = _BODIES.get(service)
     if handler is None:
         more = guesses(frame.data)
-        return [(hex_text(frame.data) or "-", more or "meaning unknown")], "No CANopen service that is known here."
+        return [(_bytes(frame.data) or "-", more or "meaning unknown")], "No CANopen service that is known here."
     return handler(node, frame.data)  # type: ignore[no-any-return]
 
 
@@ -137,7 +142,7 @@ def _pdo(node: NodeView, connection: Connection, frame: Frame) -> _Body:
         hint = f"{index:04X}h tells which objects these are: give --eds {node.node_id}=FILE"
         if mapping.multiplexed:
             hint = "it is a multiplexed PDO, which names its object in bytes 1 to 3"
-        return [(hex_text(frame.data) or "-", text)], f"{who} {connection.label}; {hint}."
+        return [(_bytes(frame.data) or "-", text)], f"{who} {connection.label}; {hint}."
     lines = list(_mapped(node, mapping, frame.data))
     objects = ", ".join(object_text(entry.index, entry.subindex) for entry in mapping.entries) or "nothing"
     source = "the traffic" if mapping.source == "traffic" else "the dictionary"
@@ -154,12 +159,12 @@ def _mapped(node: NodeView, mapping: Mapping, data: bytes) -> Iterator[tuple[str
             return
         raw = (whole >> offset & (1 << entry.bits) - 1).to_bytes((entry.bits + 7) // 8, "little")
         aligned = not offset % 8 and not entry.bits % 8
-        part = hex_text(data[offset // 8 : end // 8]) if aligned else f"bits {offset}..{end - 1}"
+        part = _bytes(data[offset // 8 : end // 8]) if aligned else f"bits {offset}..{end - 1}"
         name = node.describe(entry.index, entry.subindex).name or "not in the dictionary"
         yield part, f"{where} {name} = {said(node, entry.index, entry.subindex, raw, entry.bits)}"
         offset = end
     if offset < 8 * len(data):
-        yield hex_text(data[offset // 8 :]), "beyond the mapping"
+        yield _bytes(data[offset // 8 :]), "beyond the mapping"
 
 
 def _nmt(node: NodeView, data: bytes) -> _Body:
@@ -178,8 +183,8 @@ def _sync(node: NodeView, data: bytes) -> _Body:
 def _time(node: NodeView, data: bytes) -> _Body:
     stamp = time_stamp.TimeOfDay.decode(data)
     lines = [
-        (hex_text(data[:4]), f"{stamp.ms} ms after midnight"),
-        (hex_text(data[4:]), f"{stamp.days} days after 1984-01-01"),
+        (_bytes(data[:4]), f"{stamp.ms} ms after midnight"),
+        (_bytes(data[4:]), f"{stamp.days} days after 1984-01-01"),
     ]
     return lines, f"The time is {stamp.isoformat()}."
 
@@ -189,9 +194,9 @@ def _emcy(node: NodeView, data: bytes) -> _Body:
     text = error_text(node, message.code)
     register = ", ".join(emcy.error_register_names(message.register)) or "no bit set"
     lines = [
-        (hex_text(data[:2]), f"error code {message.code:04X}h: {text}"),
-        (hex_text(data[2:3]), f"error register: {register}"),
-        (hex_text(data[3:]), "manufacturer specific"),
+        (_bytes(data[:2]), f"error code {message.code:04X}h: {text}"),
+        (_bytes(data[2:3]), f"error register: {register}"),
+        (_bytes(data[3:]), "manufacturer specific"),
     ]
     if message.code == 0:
         return lines, f"Node {node.node_id} reports that its error is gone."
@@ -217,7 +222,7 @@ def _lss_response(node: NodeView, data: bytes) -> _Body:
 
 def _lss(data: bytes, message: Any, who: str) -> _Body:
     command = lss.LssCommand(data[0])
-    lines = [(f"{data[0]:02X}", command.name.replace("_", " ").lower()), (hex_text(data[1:]), message.text)]
+    lines = [(f"{data[0]:02X}", command.name.replace("_", " ").lower()), (_bytes(data[1:]), message.text)]
     return lines, f"{who}: {message.text}."
 
 

@@ -38,7 +38,9 @@ def explain_sdo(
         message = sdo.decode_request(data) if from_client else sdo.decode_response(data)
     handler = _HANDLERS[type(message)]
     lines, sentence = handler(node, message, data, frame.can_id)
-    return lines, sentence.format(node=f"node {node.node_id}", Node=f"Node {node.node_id}")
+    for word in ("node", "Node"):  # not str.format: names and values may hold braces of their own
+        sentence = sentence.replace(f"{{{word}}}", f"{word} {node.node_id}")
+    return lines, sentence
 
 
 def _object_lines(node: NodeView, message: Any, data: bytes) -> _Lines:

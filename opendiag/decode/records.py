@@ -90,8 +90,9 @@ class Record:
         out["status"] = self.status
         for key, attribute in _JSON_KEYS:
             content = getattr(self, attribute)
-            if content is not None and content != () and content != "":
-                out[key] = _json_value(content)
+            if content is None or content == () or (content == "" and key != "value"):  # an empty string is a value
+                continue
+            out[key] = _json_value(content)
         for key, ns in (("response_ms", self.response_ns), ("took_ms", self.took_ns)):
             if ns is not None:
                 out[key] = ns / 1e6

@@ -247,10 +247,9 @@ def _mapping_entry(node: NodeView, index: int, value: int) -> tuple[str | None, 
 
 
 def _signature(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str, ...], str]:
-    text = value.to_bytes(4, "little")
-    if text in (b"save", b"load"):
-        what = "store parameters" if text == b"save" else "restore defaults"
-        return None, (), f'signature "{text.decode()}": {what}'
+    for text, what in (("save", "store parameters"), ("load", "restore defaults")):
+        if value == int.from_bytes(text.encode(), "little"):
+            return None, (), f'signature "{text}": {what}'
     return None, (), "on command" if value & 1 and value < 4 else ""
 
 

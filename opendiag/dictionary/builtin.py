@@ -55,9 +55,15 @@ def object_name(index: int) -> str | None:
         return None
     row, _ = found
     if row.last:
-        return f"{row.name} {index - row.index + 1}"
+        return f"{row.name} {index - row.index + row.first_number}"
     axis = _axis(index)
     return f"{row.name} (axis {axis + 1})" if axis else row.name
+
+
+def object_type(index: int) -> ObjectType | None:
+    """VAR, ARRAY, RECORD or DOMAIN; None where the standards have no such object."""
+    found = _find(index)
+    return None if found is None else found[0].object_type
 
 
 def name_of(variable: Variable) -> str:

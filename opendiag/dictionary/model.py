@@ -54,7 +54,7 @@ class Variable:
     ``value``     what a DCF says this one device is set to (``ParameterValue``).
     ``unit``      of ``raw * factor``; ``alt_unit`` and ``alt_factor`` give a second view of the same raw number.
     ``bits``      names of single bits, ``values`` names of whole values.
-    ``source``    "eds", "cia301" or "cia402": who says all this.
+    ``source``    "eds", "cia301", "cia302" or "cia402": who says all this.
     """
 
     index: int

@@ -54,5 +54,5 @@ def make_frame(
             direction=direction,
             time_ns=time_ns,
         )
-    except ValueError as error_:
-        raise NotAFrame("log-not-a-frame", str(error_)) from None
+    except ValueError as impossible:
+        raise NotAFrame("log-not-a-frame", str(impossible)) from None

@@ -2,90 +2,90 @@
 
 from __future__ import annotations
 
-import codecs
-import gzip
-import io
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from types import TracebackType
 from typing import IO, Any
 
-from opendiag.errors import LogNotFound, NotALog
-from opendiag.findings import Finding, Severity
+from opendiag.errors import NotALog
+from opendiag.findings import Finding
 from opendiag.frame import Frame
-from opendiag.logs import candump_console, candump_log
+from opendiag.logs import candump_console, candump_log, pasted
 from opendiag.logs.candump_frame import NotAFrame
-from opendiag.logs.times import RunningTime, Stamp
+from opendiag.logs.oddities import Oddities, printable
+from opendiag.logs.source import Damaged, lines_of, open_file, regular_size
+from opendiag.logs.times import RELATIVE, RunningTime, look_like_delta
 
-_Parser = Callable[[str], "tuple[Frame, Stamp | None] | None"]
+_Parsed = tuple[Frame, str]
+_Parser = Callable[[str], "_Parsed | None"]
 #: One entry for each format of text lines: name and parser.
 LINE_FORMATS: tuple[tuple[str, _Parser], ...] = (
     (candump_log.NAME, candump_log.parse),
     (candump_console.NAME, candump_console.parse),
 )
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_DROPS = re.compile(r"DROPCOUNT: dropped (\d+) CAN frame")
+_DROPS = re.compile(r"DROPCOUNT: dropped ([0-9]{1,10}) CAN frame")
 #: The lines that candump -e adds below an error frame: the frame's own bytes say the same.
 _ERROR_DETAIL = re.compile(
-    r"\s+(?:tx-timeout|lost-arbitration|controller-problem|protocol-violation|transceiver-status"
+    r"[\s>|]+(?:tx-timeout|lost-arbitration|controller-problem|protocol-violation|transceiver-status"
     r"|no-acknowledgement-on-tx|bus-off|bus-error|restarted-after-bus-off|error-counter-tx-rx)"
 )
 _LOOK_AHEAD_LINES = 2000
-_LISTED_LINES = 20
-
-_SENTENCES = {
-    "log-unreadable-line": (Severity.INFO, "no CAN frame in {lines}"),
-    "log-length-mismatch": (Severity.WARNING, "the number of bytes does not fit in {lines}"),
-    "log-not-a-frame": (Severity.WARNING, "a frame that no CAN bus carries in {lines}"),
-    "log-can-xl": (Severity.WARNING, "CAN XL, which is not read, in {lines}"),
-    "log-drop-count": (Severity.WARNING, "candump dropped frames: the capture has a gap before {lines}"),
-    "log-time-ambiguous": (Severity.WARNING, "the times decrease in {lines}: they may be differences, see --time d"),
-}
-_ASSUMED = {
-    "log-unreadable-line": "skipped",
-    "log-length-mismatch": "skipped",
-    "log-not-a-frame": "skipped",
-    "log-can-xl": "skipped",
-    "log-time-ambiguous": "taken as time since the start",
-}
 
 
-@dataclass(slots=True)
-class _Oddity:
-    count: int = 0
-    lines: list[int] = field(default_factory=list)
-    example: str = ""
+class _AnyFormat:
+    """Reads a line in whichever format fits; what fitted last is tried first."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+        self._formats = LINE_FORMATS
+
+    def parse(self, line: str) -> _Parsed | None:
+        """None for a line of no known shape. Raises NotAFrame."""
+        for place, (name, parse) in enumerate(self._formats):
+            parsed = parse(line)
+            if parsed is not None:
+                if place or not self.found:
+                    self._prefer(place, name)
+                return parsed
+        text = pasted.cleaned(line)
+        return None if text is None else self.parse(text)
+
+    def _prefer(self, place: int, name: str) -> None:
+        self._formats = (self._formats[place], *self._formats[:place], *self._formats[place + 1 :])
+        if name not in self.found:
+            self.found.append(name)
 
 
 class LogReader:
     """Iterate over it once. The counters grow while it is read.
 
     ``format`` names what was found, ``time_kind`` is none, absolute, local, zero or delta, ``unread`` counts the
-    lines that are no frames. ``bytes_total`` is None for a stream.
+    lines that are no frames. ``bytes_total`` is None for a stream. A file that is not read to its end is closed by
+    `close` or by leaving a ``with`` block.
     """
 
-    def __init__(
-        self, name: str, lines: Iterable[Any], time: RunningTime, raw: IO[bytes] | None, total: int | None
-    ) -> None:
+    def __init__(self, name: str, lines: Iterator[str], time: RunningTime, file: IO[bytes] | None = None) -> None:
         self.name = name
         self.frames = 0
         self.lines = 0
         self.unread = 0
         self.channels: list[str] = []
-        self.bytes_total = total
-        self._raw = raw
+        self.bytes_total = None if file is None else regular_size(file)
         self._source = lines
+        self._file = file
         self._time = time
-        self._found: dict[str, None] = {}
-        self._oddities: dict[str, _Oddity] = {}
+        self._format = _AnyFormat()
+        self._oddities = Oddities(name)
         self._first_line = ""
         self._error_frame = False
 
     @property
     def format(self) -> str:
-        return " and ".join(self._found) or "unknown format"
+        return " and ".join(self._format.found) or "unknown format"
 
     @property
     def time_kind(self) -> str:
@@ -94,159 +94,120 @@ class LogReader:
     @property
     def bytes_read(self) -> int:
         """Of the file as it is on disk, compressed or not."""
-        if self._raw is None:
+        if self._file is None:
             return 0
-        return self.bytes_total or 0 if self._raw.closed else self._raw.tell()
+        return self.bytes_total or 0 if self._file.closed else self._file.tell()
 
     @property
     def findings(self) -> list[Finding]:
         """One for each kind of oddity, with how often and where it was seen."""
-        return [self._finding(code, oddity) for code, oddity in self._oddities.items()]
+        return self._oddities.findings()
+
+    def close(self) -> None:
+        """Close the file; a stream belongs to whoever opened it."""
+        if self._file is not None:
+            self._file.close()
+
+    def __enter__(self) -> LogReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def __iter__(self) -> Iterator[Frame]:
         """Raises NotALog at the end when there was no frame."""
         try:
             yield from self._read()
+        except Damaged as error:
+            self._oddities.note("log-damaged", self.lines, str(error))
         finally:
-            if self._raw is not None:
-                self._raw.close()
+            self.close()
+        if self._time.decreased_at is not None:
+            self._oddities.note("log-time-ambiguous", self._time.decreased_at, "")
         if not self.frames:
             raise NotALog(self.name, self.lines, self._first_line)
 
     def _read(self) -> Iterator[Frame]:
-        formats = LINE_FORMATS
-        for line in self._source:
+        parse = self._format.parse
+        for text in self._source:
             self.lines += 1
-            text = line if isinstance(line, str) else line.decode("latin-1")
-            if "\x1b" in text:
-                text = _COLOUR.sub("", text)
+            line = pasted.plain(text)
             try:
-                for place, (name, parse) in enumerate(formats):
-                    parsed = parse(text)
-                    if parsed is not None:
-                        if place:  # what fitted last is tried first
-                            formats = (formats[place], *formats[:place], *formats[place + 1 :])
-                        yield self._frame(name, *parsed)
-                        break
-                else:
-                    self._other(text)
+                parsed = parse(line)
             except NotAFrame as error:
-                self._note(error.code, text)
-                self.unread += 1
-        if self._time.decreased_at is not None:
-            self._note("log-time-ambiguous", "", self._time.decreased_at)
+                self._unreadable(error.code, line)
+                continue
+            if parsed is None:
+                self._other(line)
+            else:
+                yield self._frame(*parsed)
 
-    def _frame(self, name: str, frame: Frame, stamp: Stamp | None) -> Frame:
+    def _frame(self, frame: Frame, kind: str) -> Frame:
         self.frames += 1
-        self._found[name] = None
         self._error_frame = frame.error
-        if frame.channel is not None and frame.channel not in self.channels:
-            self.channels.append(frame.channel)
-        if stamp is None:
+        channel, time_ns = frame.channel, frame.time_ns
+        if channel is not None and channel not in self.channels:
+            self.channels.append(channel)
+        if time_ns is None:
             return frame
-        return replace(frame, time_ns=self._time.of(stamp, self.lines))
+        running_ns = self._time.of(kind, time_ns, channel, self.lines)
+        return frame if running_ns == time_ns else replace(frame, time_ns=running_ns)
 
-    def _other(self, text: str) -> None:
-        stripped = text.strip()
-        if not stripped or (self._error_frame and _ERROR_DETAIL.match(text)):
+    def _other(self, line: str) -> None:
+        if not line.strip() or (self._error_frame and _ERROR_DETAIL.match(line)):
             return
-        if (drops := _DROPS.search(stripped)) is not None:
-            self._note("log-drop-count", f"{drops[1]} dropped")
+        if (drops := _DROPS.search(line)) is not None:
+            self._oddities.note("log-drop-count", self.lines, "", int(drops[1]))
             return
-        if not self._first_line:
-            self._first_line = "".join(c if c.isprintable() else "." for c in stripped[:60])
+        self._unreadable("log-unreadable-line", line)
+
+    def _unreadable(self, code: str, line: str) -> None:
         self.unread += 1
-        self._note("log-unreadable-line", stripped)
-
-    def _note(self, code: str, example: str, line: int | None = None) -> None:
-        oddity = self._oddities.setdefault(code, _Oddity())
-        oddity.count += 1
-        oddity.example = oddity.example or example.strip()[:60]
-        if len(oddity.lines) < _LISTED_LINES:
-            oddity.lines.append(line or self.lines)
-
-    def _finding(self, code: str, oddity: _Oddity) -> Finding:
-        severity, sentence = _SENTENCES[code]
-        listed = ", ".join(map(str, oddity.lines)) + (", .." if oddity.count > len(oddity.lines) else "")
-        lines = f"line {listed}" if oddity.count == 1 else f"{oddity.count} lines ({listed})"
-        return Finding(
-            code,
-            severity,
-            sentence.format(lines=lines),
-            self.name,
-            oddity.lines[0],
-            oddity.example,
-            _ASSUMED.get(code, ""),
-        )
+        self._first_line = self._first_line or printable(line)
+        self._oddities.note(code, self.lines, line)
 
 
 def open_log(source: str | Path | IO[str] | IO[bytes], *, time: str | None = None) -> LogReader:
     """A reader of a file (gzip too) or of an open stream of text or bytes.
 
     ``time``: candump's -t letter (a, z, d) where the capture does not tell it.
-    Raises LogNotFound for what cannot be read, NotALog for a binary file.
+    Raises LogNotFound for what cannot be read, NotALog for a binary file, ValueError for another letter.
     """
     if not isinstance(source, (str, Path)):
         name = getattr(source, "name", "")
-        known = name if isinstance(name, str) and not name.startswith("<") else "standard input"
-        return LogReader(known, source, RunningTime(time), None, None)
-    name = str(source)
-    raw = _open(Path(source), name)
-    total = raw.seek(0, io.SEEK_END) if raw.seekable() else None
-    if total is None:
-        return LogReader(name, raw, RunningTime(time), raw, None)
-    looks_like_delta = _decreases(islice(_lines(raw, name), _LOOK_AHEAD_LINES))
-    return LogReader(name, _lines(raw, name), RunningTime(time, looks_like_delta), raw, total)
-
-
-def _open(path: Path, name: str) -> IO[bytes]:
+        known = name if isinstance(name, str) and not name.startswith("<") else ""
+        name = known or "standard input"
+        return LogReader(name, _when_asked(source, name), RunningTime(time))
+    name, path = str(source), Path(source)
+    running = RunningTime(time, delta=time is None and _has_differences(path, name))
+    file = open_file(path, name)
     try:
-        return path.open("rb")
-    except OSError as error:
-        raise LogNotFound(name, (error.strerror or str(error)).lower()) from None
+        return LogReader(name, lines_of(file, name), running, file)
+    except BaseException:
+        file.close()
+        raise
 
 
-def _lines(raw: IO[bytes], name: str) -> Iterable[Any]:
-    """Lines from the start of the file, whatever it is packed or written in."""
-    raw.seek(0)
-    head = raw.read(4096)
-    raw.seek(0)
-    if head.startswith(b"\x1f\x8b"):
-        return _unpacked(raw, name)
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):  # a PowerShell redirection writes UTF-16
-        return codecs.getreader("utf-16")(raw, "replace")
-    if b"\0" in head:
-        raise NotALog(name, None)
-    return raw
+def _when_asked(stream: Any, name: str) -> Iterator[str]:
+    """Nothing of a stream is read before the first frame is asked for."""
+    yield from lines_of(stream, name)
 
 
-def _unpacked(raw: IO[bytes], name: str) -> Iterator[bytes]:
-    try:
-        yield from gzip.GzipFile(fileobj=raw)
-    except (OSError, EOFError) as error:
-        raise LogNotFound(name, f"the gzip file is damaged: {error}") from None
+def _has_differences(path: Path, name: str) -> bool:
+    """A first look at the head of a file; never at a pipe, whose frames must come as they arrive."""
+    if not path.is_file():
+        return False
+    with open_file(path, name) as file:
+        return look_like_delta(_relative_stamps(islice(lines_of(file, name), _LOOK_AHEAD_LINES)))
 
 
-def _decreases(lines: Iterable[Any]) -> bool:
-    """True when relative times decrease within these lines."""
-    last = -1
-    for line in lines:
-        text = line if isinstance(line, str) else line.decode("latin-1")
-        stamp = _stamp(_COLOUR.sub("", text))
-        if stamp is None or stamp.kind != "relative":
-            continue
-        if stamp.ns < last:
-            return True
-        last = stamp.ns
-    return False
-
-
-def _stamp(text: str) -> Stamp | None:
-    for _, parse in LINE_FORMATS:
-        try:
-            parsed = parse(text)
-        except NotAFrame:
-            return None
-        if parsed is not None:
-            return parsed[1]
-    return None
+def _relative_stamps(lines: Iterable[str]) -> Iterator[tuple[str | None, int]]:
+    parse = _AnyFormat().parse
+    with suppress(Damaged):
+        for line in lines:
+            with suppress(NotAFrame):
+                parsed = parse(pasted.plain(line))
+                if parsed is not None and parsed[1] == RELATIVE and parsed[0].time_ns is not None:
+                    yield parsed[0].channel, parsed[0].time_ns

@@ -1,9 +1,20 @@
-"""Small dictionaries, and the SDO conversations that configure a device."""
+"""Small dictionaries, the SDO conversations that configure a device, and the example capture."""
+
+from pathlib import Path
 
 from sdo_talk import expedited
 
 from opendiag.dictionary.datatypes import DataType
 from opendiag.dictionary.model import Object, ObjectDictionary, ObjectType, Variable
+from opendiag.frame import Frame
+
+STEPIM_LOG = Path(__file__).parents[2] / "examples" / "stepim.log"
+
+
+def stepim_frames():
+    """The ten frames of the example: of the StepIM drive, node 101."""
+    lines = [line.split() for line in STEPIM_LOG.read_text("ascii").splitlines()]
+    return [Frame(int(can_id, 16), bytes.fromhex("".join(data)), channel=ch) for ch, can_id, _, *data in lines]
 
 
 def dictionary(entries, name="made", **device):

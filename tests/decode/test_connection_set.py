@@ -77,7 +77,7 @@ def test_a_remote_frame_is_a_question_for_a_tpdo_or_in_node_guarding():
     assert known == {base + n for base in (0x180, 0x280, 0x380, 0x480, 0x700) for n in range(1, 128)}
 
 
-# --- moved ------------------------------------------------------------------------------------------------------------
+# --- moved ---------------------------------------------------------------------------------------------------------
 
 MOVED = [
     (0x1014, 0, 0x085, Connection(Service.EMCY, 5)),
@@ -161,7 +161,7 @@ def test_what_the_stepim_file_leaves_where_it_was():
         assert bus.at(can_id) == Bus().at(can_id), f"{can_id:03X}"
 
 
-# --- bit 31 -----------------------------------------------------------------------------------------------------------
+# --- bit 31 --------------------------------------------------------------------------------------------------------
 
 
 def test_a_pdo_that_is_switched_off_is_known_and_not_valid():
@@ -198,7 +198,7 @@ def test_bit_31_does_not_switch_off_sync_and_time():
     assert (bus.at(0x0A1).connection, bus.at(0x0A1).valid) == (Connection(Service.TIME), True)
 
 
-# --- SYNC, TIME, several owners -----------------------------------------------------------------------------------------
+# --- SYNC, TIME, several owners ------------------------------------------------------------------------------------
 
 
 def test_sync_and_time_of_one_node_leave_the_default_to_the_others():
@@ -240,7 +240,7 @@ def test_remote_and_fd_frames_on_configured_identifiers():
     assert bus.connection(0x2AA, error=True) == UNKNOWN
 
 
-# --- SDO channels ---------------------------------------------------------------------------------------------------
+# --- SDO channels --------------------------------------------------------------------------------------------------
 
 
 def test_a_second_sdo_channel_of_a_server():

@@ -2,10 +2,9 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from devices import dictionary, mapping_word, read, u32, written
+from devices import dictionary, mapping_word, read, stepim_frames, u32, written
 from hypothesis import given
 from hypothesis import strategies as st
 from sdo_talk import CLIENT, INDEX, SERVER, SMALL, aborted, block, expedited, frames, label, payload, segmented, talks
@@ -20,7 +19,6 @@ from opendiag.frame import FD_LENGTHS, Frame
 from opendiag.wire import emcy, heartbeat, lss, nmt, time_stamp
 from opendiag.wire.nmt import NmtCommand, NmtState
 
-STEPIM_LOG = Path(__file__).parents[2] / "examples" / "stepim.log"
 NODE = 5
 
 
@@ -39,12 +37,7 @@ def only(some_frames, *dictionaries):
     return record
 
 
-# --- the example capture ------------------------------------------------------------------------------------------------
-
-
-def stepim_frames():
-    lines = [line.split() for line in STEPIM_LOG.read_text("ascii").splitlines()]
-    return [Frame(int(can_id, 16), bytes.fromhex("".join(data)), channel=ch) for ch, can_id, _, *data in lines]
+# --- the example capture -------------------------------------------------------------------------------------------
 
 
 def facts(record, *names):
@@ -105,7 +98,7 @@ def test_the_same_capture_of_a_device_that_is_no_drive():
     assert records[2].raw == b"\xdb\0"
 
 
-# --- a boot-up conversation that changes what frames mean --------------------------------------------------------------------
+# --- a boot-up conversation that changes what frames mean ----------------------------------------------------------
 
 #: What the master writes to TPDO4 of node 101: off, remapped, moved to 2AAh, on.
 REMAP = [
@@ -134,9 +127,7 @@ def remapping(messages):
 
 @pytest.mark.parametrize("talk", [written, read], ids=["written", "read"])
 def test_a_remapped_and_moved_tpdo_with_a_dictionary_that_says_otherwise(talk):
-    boot_up, before, *configured, start, position, status, old = decode(
-        remapping(talk(*REMAP)), {101: load("stepim")}
-    )
+    boot_up, before, *configured, start, position, status, old = decode(remapping(talk(*REMAP)), {101: load("stepim")})
     assert (boot_up.service, start.service) == ("boot-up", "nmt")
     assert facts(before, "object_text", "value", "mapping_from") == ("60FA:00", 5872, "eds:stepim")
     assert [(r.object_text, r.status, r.raw) for r in configured] == [
@@ -152,7 +143,7 @@ def test_a_remapped_and_moved_tpdo_with_a_dictionary_that_says_otherwise(talk):
 
 @pytest.mark.parametrize("talk", [written, read], ids=["written", "read"])
 def test_a_remapped_and_moved_tpdo_without_a_dictionary(talk):
-    _, before, *_, start, position, status, old = decode(remapping(talk(*REMAP)))
+    _, before, *_, position, status, old = decode(remapping(talk(*REMAP)))
     assert facts(before, "object_text", "value", "flags") == (None, None, ("mapping-unknown",))
     shape = ("service", "node", "number", "object_text", "value", "mapping_from", "names_from")
     assert facts(position, *shape) == ("tpdo", 101, 4, "6064:00", 6192612, "traffic", "cia402")
@@ -270,7 +261,7 @@ def test_a_fallback_is_for_nodes_without_a_dictionary_of_their_own():
     assert (other.mapping_from, fallback.mapping_from) == (None, "eds:stepim")
 
 
-# --- SDO: what becomes of transfers ----------------------------------------------------------------------------------------
+# --- SDO: what becomes of transfers --------------------------------------------------------------------------------
 
 
 def test_a_finished_transfer():
@@ -343,7 +334,7 @@ def test_what_is_no_sdo_message():
     assert record.text == "unknown command FFh from an SDO client"
 
 
-# --- SDO: any conversations, interleaved in any way --------------------------------------------------------------------------
+# --- SDO: any conversations, interleaved in any way ----------------------------------------------------------------
 
 
 def without_frames(records):
@@ -352,7 +343,9 @@ def without_frames(records):
 
 @given(
     st.lists(
-        st.tuples(st.integers(1, 127), st.sampled_from(["can0", "can1", None]), st.lists(talks(), min_size=1, max_size=3)),
+        st.tuples(
+            st.integers(1, 127), st.sampled_from(["can0", "can1", None]), st.lists(talks(), min_size=1, max_size=3)
+        ),
         min_size=2,
         max_size=5,
         unique_by=lambda lane: lane[:2],
@@ -379,7 +372,7 @@ def test_interleaving_changes_nothing(lanes, random, cut):
     assert {(r.node, r.channel) for r in together} <= queues.keys()
 
 
-# --- NMT and error control ---------------------------------------------------------------------------------------------------
+# --- NMT and error control -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("command", NmtCommand)
@@ -460,7 +453,7 @@ def test_a_question_that_nobody_answers_does_not_make_a_guarding_answer_of_a_lat
     assert facts(beat, "service", "node") == ("heartbeat", 6)
 
 
-# --- SYNC, TIME, EMCY, LSS ----------------------------------------------------------------------------------------------------
+# --- SYNC, TIME, EMCY, LSS -----------------------------------------------------------------------------------------
 
 
 def test_sync_without_and_with_a_counter():
@@ -550,7 +543,7 @@ def test_a_malformed_reset_resets_nothing():
     assert made.feed(Frame(0x2AA, NEW_DATA))[0].object_text == "6064:00"
 
 
-# --- frames that are no service -------------------------------------------------------------------------------------------------
+# --- frames that are no service ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("can_id", [0x000, 0x080, 0x085, 0x100, 0x185, 0x585, 0x605, 0x705, 0x7E4])
@@ -586,7 +579,7 @@ def test_an_identifier_without_a_service():
     assert [r.changed for r in (first, second, third)] == [True, False, True]
 
 
-# --- anything at all ----------------------------------------------------------------------------------------------------------
+# --- anything at all -----------------------------------------------------------------------------------------------
 
 SERVICES = {
     "sdo.read",
@@ -607,7 +600,26 @@ SERVICES = {
 }
 BUSY_IDS = [0x000, 0x080, 0x085, 0x100, 0x185, 0x205, 0x285, 0x585, 0x605, 0x705, 0x7E4, 0x7E5, 0x2AA]
 #: First bytes that begin something: SDO commands, NMT commands, states.
-BUSY_BYTES = [0x40, 0x4B, 0x43, 0x23, 0x21, 0x41, 0x60, 0x80, 0xA0, 0xA2, 0xA4, 0xC0, 0xC1, 0xC6, 0x00, 0x01, 0x81, 0x05]
+BUSY_BYTES = [
+    0x40,
+    0x4B,
+    0x43,
+    0x23,
+    0x21,
+    0x41,
+    0x60,
+    0x80,
+    0xA0,
+    0xA2,
+    0xA4,
+    0xC0,
+    0xC1,
+    0xC6,
+    0x00,
+    0x01,
+    0x81,
+    0x05,
+]
 BUSY_OBJECTS = [0x1000, 0x1005, 0x1010, 0x1011, 0x1014, 0x1018, 0x1200, 0x1280, 0x1800, 0x1A00, 0x1003, 0x6041, 0x2000]
 
 
@@ -655,9 +667,9 @@ ODD = dictionary(
 )
 
 
-@given(st.lists(any_frames(), max_size=40), st.sampled_from([None, ODD]))
-def test_no_frame_raises_anywhere(some_frames, given_dictionary):
-    dictionaries = {5: given_dictionary} if given_dictionary else None
+@given(st.lists(any_frames(), max_size=40), st.booleans())
+def test_no_frame_raises_anywhere(some_frames, is_odd):
+    dictionaries, given_dictionary = ({5: ODD}, ODD) if is_odd else (None, None)
     decoder, summary = Decoder(dictionaries, library=Library()), Summary(Decoder(dictionaries))
     explainer = Explainer(Decoder(dictionaries, given_dictionary))
     records = []

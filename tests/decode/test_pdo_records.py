@@ -16,7 +16,7 @@ UNKNOWN_OBJECT = 0x2F00
 
 
 def decoder(entries, slots=(), dictionaries=None):
-    """TPDO1 of node 5 on 2AAh is mapped by SDO to (index, subindex, bits) entries, and its other slots hold ``slots``."""
+    """TPDO1 of node 5 is on 2AAh and mapped by SDO to (index, subindex, bits) entries; ``slots`` are left over."""
     made = Decoder(dictionaries)
     words = [mapping_word(*entry) for entry in entries]
     talk = written(
@@ -44,7 +44,7 @@ def reference(data, offset, width, signed):
     return number - (bits[-1] << width) if signed else number
 
 
-# --- bits ---------------------------------------------------------------------------------------------------------------
+# --- bits ----------------------------------------------------------------------------------------------------------
 
 TYPED = dictionary(
     {
@@ -151,7 +151,7 @@ def test_part_of_a_real_or_of_a_time_is_no_value(data_type, bits):
     assert record.value is None and "length-mismatch" in record.flags
 
 
-# --- what a mapping may hold besides ---------------------------------------------------------------------------------------
+# --- what a mapping may hold besides -------------------------------------------------------------------------------
 
 
 def test_an_object_that_nobody_knows_keeps_its_bits():
@@ -225,7 +225,7 @@ def test_no_frame_vanishes():
     assert (record.service, record.value, record.text) == ("tpdo", None, "no object is mapped")
 
 
-# --- where the mapping comes from --------------------------------------------------------------------------------------
+# --- where the mapping comes from ----------------------------------------------------------------------------------
 
 
 def test_an_unknown_mapping_shows_raw_bytes_and_says_so():
@@ -283,7 +283,7 @@ def test_a_pdo_that_is_switched_off_says_so():
     assert record.flags == ("pdo-not-valid", "mapping-unknown")
 
 
-# --- other kinds of frames -------------------------------------------------------------------------------------------------
+# --- other kinds of frames -----------------------------------------------------------------------------------------
 
 
 def test_can_fd_on_a_configured_identifier():
@@ -324,7 +324,7 @@ def test_records_of_one_frame_share_it():
         assert (record.frames, record.time_ns, record.can_id, record.node) == ((number,), 7, COB_ID, NODE)
 
 
-# --- multiplexed PDOs -----------------------------------------------------------------------------------------------------
+# --- multiplexed PDOs ----------------------------------------------------------------------------------------------
 
 
 def multiplexed(count):

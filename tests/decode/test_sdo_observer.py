@@ -63,7 +63,7 @@ def assert_whole(transfer, talk, *flags):
     assert (transfer.start_ns, transfer.answer_ns, transfer.end_ns) == (1000, 2000, 1000 * count)
 
 
-# --- correct conversations ------------------------------------------------------------------------------------------
+# --- correct conversations -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
@@ -172,7 +172,7 @@ def test_any_conversations_one_after_the_other(several):
     assert all(map(is_sound, transfers))
 
 
-# --- aborts ---------------------------------------------------------------------------------------------------------
+# --- aborts --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("by_client", [True, False], ids=["client", "server"])
@@ -203,7 +203,7 @@ def test_an_abort_while_nothing_is_under_way(by_client):
     assert stray.abort.code == 0x0504_0000 and stray.kind == ""
 
 
-# --- requests that nobody answers, answers that nobody asked for ------------------------------------------------------
+# --- requests that nobody answers, answers that nobody asked for ---------------------------------------------------
 
 
 @pytest.mark.parametrize("talk", SMALL, ids=label)
@@ -256,9 +256,15 @@ def test_a_client_that_begins_anew_without_an_abort(talk, following):
         left, *_, _ = transfers = observe([*talk.messages[:count], *following.messages])
         assert left.outcome is (Outcome.UNANSWERED if count == 1 else Outcome.INCOMPLETE)
         assert left.cut_by == "next-request"
-        assert left.frames == list(range(1, count + 1))
+        assert (left.frames, left.end_ns) == (list(range(1, count + 1)), 1000 * count)
         assert len(transfers) == 2
         assert_next_is_right(transfers, following, count + 1)
+
+
+def test_a_client_that_begins_anew_amid_block_data_with_a_server_that_sends_short_frames():
+    begun, (ask, (_, answer)) = block("write", payload(50)), expedited("read", b"\1\2", index=0x3001).messages
+    _, done = observe([*begun.messages[:4], ask, (SERVER, answer[:6])])
+    assert is_sound(done) and list(done.problems) == ["short-frame"]
 
 
 @pytest.mark.parametrize("talk", SMALL, ids=label)
@@ -286,8 +292,7 @@ def test_a_second_request_before_the_answer_and_then_both_answers():
 def test_a_late_answer_after_the_client_aborted(kind):
     """The usual timeout: the client gives up with an abort, and the server answers after all."""
     talk = expedited(kind, b"\1\2")
-    ask, answer = talk.messages
-    gone, late = observe([*aborted(talk, 1, CLIENT, 0x0504_0000), answer])
+    gone, late = observe([*aborted(talk, 1, CLIENT, 0x0504_0000), talk.messages[1]])
     assert gone.outcome is Outcome.ABORTED
     assert is_sound(late) and list(late.problems) == ["late"]
     assert (late.kind, bytes(late.data)) == (kind, b"\1\2")
@@ -353,7 +358,7 @@ def test_what_is_no_sdo_message(data, from_client):
     assert is_sound(done)
 
 
-# --- one frame missing, twice, or different ----------------------------------------------------------------------------
+# --- one frame missing, twice, or different ------------------------------------------------------------------------
 
 
 def undetectable(talk, position, byte):
@@ -376,6 +381,33 @@ def undetectable(talk, position, byte):
     is_end = position == len(talk.messages) - 2
     is_ack = position > 3 and not is_end
     return not talk.announced and ((is_end and byte == 0) or (is_ack and byte == 1))  # padding; how much arrived
+
+
+@pytest.mark.parametrize(
+    ("talk", "position", "byte", "flip"),
+    [
+        (expedited("read", payload(2)), 1, 4, 0x01),  # a data byte
+        (expedited("read", payload(2)), 1, 0, 0x04),  # "1 byte" instead of "2 bytes"
+        (segmented("write", payload(21)), 2, 1, 0x01),  # a data byte
+        (segmented("write", payload(21)), 0, 0, 0x02),  # "expedited" instead of "segmented"
+        (segmented("read", payload(21), announced=False), 3, 0, 0x01),  # "last" too early
+        (segmented("read", payload(20), announced=False), 7, 0, 0x02),  # number of unused bytes
+        (block("read", payload(50), 4, crc=False), 3, 1, 0x01),  # a data byte
+        (block("read", payload(50), 4, crc=False, announced=False), 6, 0, 0x80),  # "last" at the end of a sub-block
+        (block("read", payload(50), 4, crc=False, announced=False), 7, 1, 0x07),  # "3 have arrived" instead of 4
+        (block("read", payload(50), 4, crc=False, announced=False), -2, 0, 0x04),  # number of unused bytes
+    ],
+    ids=lambda value: label(value) or str(value),
+)
+def test_what_nobody_can_detect(talk, position, byte, flip):
+    """These are the cases of `undetectable`: the value is wrong, and nothing in the protocol says so."""
+    position %= len(talk.messages)
+    assert undetectable(talk, position, byte)
+    from_client, data = talk.messages[position]
+    changed = bytes([*data[:byte], data[byte] ^ flip, *data[byte + 1 :]])
+    transfers = observe([*talk.messages[:position], (from_client, changed), *talk.messages[position + 1 :]])
+    (wrong,) = filter(is_sound, transfers)
+    assert bytes(wrong.data) != talk.data
 
 
 def assert_no_wrong_value(transfers, talk):
@@ -452,7 +484,7 @@ def test_noise_never_raises_and_no_frame_is_forgotten(messages):
     assert all(t.outcome is Outcome.DONE or t.abort or t.cut_by or t.problems for t in transfers)
 
 
-# --- what the flags say -------------------------------------------------------------------------------------------------
+# --- what the flags say --------------------------------------------------------------------------------------------
 
 
 def test_a_size_that_does_not_hold():
@@ -484,6 +516,16 @@ def test_what_is_missing_has_a_name_in_a_segmented_transfer(kind, missing, flag)
     transfer = only([*talk.messages[:missing], *talk.messages[missing + 1 :]])
     assert transfer.outcome is Outcome.DONE and transfer.doubtful
     assert flag in transfer.problems
+
+
+@pytest.mark.parametrize(("kind", "position"), [("read", 2), ("read", 3), ("read", 4), ("write", 2), ("write", 3)])
+def test_a_toggle_bit_that_does_not_alternate(kind, position):
+    """In the request of a segment, in a segment and in its acknowledge."""
+    talk = segmented(kind, payload(20))
+    from_client, data = talk.messages[position]
+    flipped = bytes([data[0] ^ 0x10]) + data[1:]
+    transfer = observe([*talk.messages[:position], (from_client, flipped), *talk.messages[position + 1 :]])[0]
+    assert transfer.doubtful and "toggle-error" in transfer.problems
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ A row describes an index. A range of indices that look alike (PDO parameters, SD
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from opendiag.dictionary.datatypes import DataType
@@ -33,7 +33,7 @@ class Row:
     """``members`` by subindex; ``each`` describes all further ones up to ``last_subindex``.
 
     In the name of ``each``, ``{}`` is the subindex. ``last`` is the last index of a range of alike objects; their
-    names get the number in the range, counted from 1.
+    names get their number in the range, which counts from ``first_number``.
     """
 
     index: int
@@ -43,6 +43,7 @@ class Row:
     each: Item | None = None
     last_subindex: int = 0
     last: int = 0
+    first_number: int = 1
 
 
 def var(
@@ -70,16 +71,39 @@ _HIGHEST = Item("Highest sub-index supported", DataType.UNSIGNED8, "const")
 def array(
     index: int,
     name: str,
-    each: Item,
-    last_subindex: int,
+    each: Item | None = None,
+    last_subindex: int = 0,
     *,
     count: Item = _HIGHEST,
     members: Mapping[int, Item] | None = None,
 ) -> Row:
-    """Alike values 1..last_subindex; ``members`` gives some of them names of their own."""
+    """Alike values 1..last_subindex; ``members`` gives some of them, or all, names of their own."""
     return Row(index, name, ObjectType.ARRAY, {0: count, **(members or {})}, each, last_subindex)
 
 
-def record(index: int, name: str, members: Mapping[int, Item], *, last: int = 0, count: Item = _HIGHEST) -> Row:
-    """Values that differ."""
-    return Row(index, name, ObjectType.RECORD, {0: count, **members}, last=last)
+def named_array(
+    index: int,
+    name: str,
+    data_type: DataType,
+    access: str,
+    names: Sequence[str],
+    *,
+    pdo: bool = False,
+    unit: str = "",
+) -> Row:
+    """Values of one type with a name each, from subindex 1 on."""
+    members = {sub: Item(text, data_type, access, pdo, unit) for sub, text in enumerate(names, 1)}
+    return Row(index, name, ObjectType.ARRAY, {0: _HIGHEST, **members})
+
+
+def record(
+    index: int,
+    name: str,
+    members: Mapping[int, Item],
+    *,
+    last: int = 0,
+    first_number: int = 1,
+    count: Item = _HIGHEST,
+) -> Row:
+    """Values that differ. Without ``members`` only the object's name is known: what it holds is the device's own."""
+    return Row(index, name, ObjectType.RECORD, {0: count, **members}, last=last, first_number=first_number)
