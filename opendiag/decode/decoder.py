@@ -11,7 +11,6 @@ It never sends, never reads a clock, and never raises for what was on the wire.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from opendiag.decode import error_frame
@@ -247,20 +246,12 @@ class Decoder:
             record = sdo_record(node, connection.number, frame.channel, frame.can_id, transfer)
             if record.status == "ok" and record.index is not None and record.raw is not None:
                 bus.learn(node, record.index, record.subindex or 0, record.raw, transfer.kind == "write")
-                record = self._mark_unchanged(bus, record)
             records.append(record)
         return records
 
     def _pdo(self, bus: Bus, link: Link, frame: Frame) -> list[Record]:
         node = bus.node(link.connection.node_id)
-        records = bus.pdos.read(node, link, frame, self.frames, _frame_flags(frame))
-        return [self._mark_unchanged(bus, record) for record in records]
-
-    def _mark_unchanged(self, bus: Bus, record: Record) -> Record:
-        where = record.index if record.index is not None else record.service + str(record.number)
-        if not bus.is_repeated((record.node, where, record.subindex), record.raw):
-            return record
-        return replace(record, flags=(*record.flags, "unchanged"))
+        return bus.pdos.read(node, link, frame, self.frames, _frame_flags(frame))
 
     def _remote_pdo(self, bus: Bus, link: Link, frame: Frame) -> list[Record]:
         connection = link.connection

@@ -7,7 +7,9 @@ objects back to what the device has stored, so values that were only written are
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from opendiag.cia402.states import PdsState
 from opendiag.dictionary import builtin
@@ -21,6 +23,9 @@ _APPLICATION = range(0x6000, 0xA000)
 _PROFILE_402 = 402
 #: Widest value worth remembering: anything longer is a string or a domain, which configures nothing.
 _REMEMBER = 8
+_REMEMBERED_MEANINGS = 10_000
+#: Device type and identity: they decide whose words an object is described in.
+_IDENTITY = (0x1000, 0x1018)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,15 @@ class Described:
     variable: Variable | None
     name: str | None
     names_from: str | None
+
+
+class Memory(dict[Hashable, Any]):
+    """What was worked out before, up to a bound: a long capture of changing values must not fill the memory."""
+
+    def __setitem__(self, key: Hashable, value: Any) -> None:
+        if len(self) >= _REMEMBERED_MEANINGS:
+            self.clear()
+        super().__setitem__(key, value)
 
 
 class NodeView:
@@ -45,7 +59,9 @@ class NodeView:
         self._live: dict[tuple[int, int], bytes] = {}
         self._stored: dict[tuple[int, int], bytes] = {}
         self._written: set[tuple[int, int]] = set()
+        self._said: dict[Hashable, bytes] = {}
         self._described: dict[tuple[int, int], Described] = {}
+        self.meanings = Memory()
 
     # -- values ---------------------------------------------------------------------------------------------------
 
@@ -65,8 +81,8 @@ class NodeView:
                 self._written.add(key)
             elif key not in self._written:
                 self._stored[key] = raw
-        if index == 0x1000:
-            self._described.clear()
+        if index in _IDENTITY:
+            self._forget_words()
 
     def observe(self, index: int, subindex: int, raw: bytes) -> None:
         """A PDO carried this value: true for now, nothing the device stores."""
@@ -78,6 +94,12 @@ class NodeView:
         self._written.clear()
         self.axis_states.clear()
         self.guard_toggle = None
+
+    def repeats(self, what: Hashable, raw: bytes) -> bool:
+        """True when the same object, or the same PDO without a mapping, said the same the last time."""
+        before = self._said.get(what)
+        self._said[what] = raw
+        return before == raw
 
     def seen(self, index: int, subindex: int) -> int | None:
         """The value that the traffic showed, unsigned."""
@@ -135,7 +157,11 @@ class NodeView:
     def use(self, dictionary: ObjectDictionary) -> None:
         """Take names, types and defaults from this dictionary from now on."""
         self.dictionary = dictionary
+        self._forget_words()
+
+    def _forget_words(self) -> None:
         self._described.clear()
+        self.meanings.clear()
 
     def describe(self, index: int, subindex: int) -> Described:
         """The dictionary's word first; bit names, value names and units that it lacks come from the CiA tables."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from opendiag.decode.connection_set import Link
@@ -53,41 +54,56 @@ class PdoReader:
         if mapping.multiplexed:
             return [_multiplexed(node, frame, base, flags)]
         if mapping.source is None:
-            text = f"{guesses(frame.data)}"
-            return [Record(**base, raw=frame.data, text=text, flags=(*flags, "mapping-unknown"))]
+            flags = (*flags, "mapping-unknown")
+            if node.repeats(link.connection, frame.data):
+                flags = (*flags, "unchanged")
+            return [Record(**base, raw=frame.data, text=guesses(frame.data), flags=flags)]
         return _fields(node, mapping, frame, base, flags)
 
 
 def _fields(
     node: NodeView, mapping: Mapping, frame: Frame, base: dict[str, Any], flags: tuple[str, ...]
 ) -> list[Record]:
-    whole = int.from_bytes(frame.data, "little")
-    available = 8 * len(frame.data)
-    records = []
-    offset = 0
-    for entry in mapping.entries:
-        if offset + entry.bits > available:
-            break
-        bits = whole >> offset & (1 << entry.bits) - 1
-        raw = bits.to_bytes((entry.bits + 7) // 8, "little")
-        meaning = _meaning(node, entry, raw)
-        where: dict[str, Any] = {
-            "index": entry.index,
-            "subindex": entry.subindex,
-            "bit_offset": offset,
-            "bit_width": entry.bits,
-        }
+    cut = list(_cut(mapping, frame.data))
+    for entry, _, raw in cut:  # a mode in the same PDO tells how to read its statusword
         if entry.index >= 0x6000 and entry.index & 0x7FF in _MODE_OBJECTS:
             node.observe(entry.index, entry.subindex, raw)
-        fields = meaning.fields()
-        fields["flags"] = flags + meaning.flags
-        records.append(Record(**base, **where, raw=raw, **fields))
-        offset += entry.bits
-    if offset != available or len(records) < len(mapping.entries):
-        leftover = _leftover(mapping, frame, base, flags, offset)
+    records = [_field(node, entry, offset, raw, base, flags) for entry, offset, raw in cut]
+    end = sum(entry.bits for entry, _, _ in cut)
+    if end != 8 * len(frame.data) or len(cut) < len(mapping.entries):
+        leftover = _leftover(mapping, frame, base, flags, end)
         if leftover is not None:
             records.append(leftover)
     return records or [Record(**base, raw=frame.data, text="no object is mapped", flags=flags)]
+
+
+def _cut(mapping: Mapping, data: bytes) -> Iterator[tuple[MappingEntry, int, bytes]]:
+    """(entry, bit offset, its bits as bytes), as far as the data reach."""
+    whole, available, offset = int.from_bytes(data, "little"), 8 * len(data), 0
+    for entry in mapping.entries:
+        if offset + entry.bits > available:
+            return
+        bits = whole >> offset & (1 << entry.bits) - 1
+        yield entry, offset, bits.to_bytes((entry.bits + 7) // 8, "little")
+        offset += entry.bits
+
+
+def _field(
+    node: NodeView, entry: MappingEntry, offset: int, raw: bytes, base: dict[str, Any], flags: tuple[str, ...]
+) -> Record:
+    fields = _meaning(node, entry, raw).fields()
+    fields["flags"] = flags + fields["flags"]
+    if node.repeats((entry.index, entry.subindex), raw):
+        fields["flags"] += ("unchanged",)
+    return Record(
+        **base,
+        index=entry.index,
+        subindex=entry.subindex,
+        bit_offset=offset,
+        bit_width=entry.bits,
+        raw=raw,
+        **fields,
+    )
 
 
 def _meaning(node: NodeView, entry: MappingEntry, raw: bytes) -> Meaning:

@@ -33,6 +33,8 @@ def sdo_record(node: NodeView, number: int, channel: str | None, can_id: int | N
             meaning = interpret(node, index, subindex or 0, raw)
             fields.update(meaning.fields())
             text, flags = meaning.text, meaning.flags + flags
+            if node.repeats((index, subindex), raw):
+                flags += ("unchanged",)
         else:
             text = guesses(raw)
     return Record(

@@ -44,6 +44,14 @@ class Meaning:
 
 def interpret(node: NodeView, index: int, subindex: int, raw: bytes, bits: int | None = None) -> Meaning:
     """Never raises. ``bits`` is the width in a PDO; None for the bytes of an SDO transfer."""
+    key = index, subindex, raw, bits, node.mode(axis_of(index)) if index >= 0x6000 else None
+    known: Meaning | None = node.meanings.get(key)
+    if known is None:  # buses repeat themselves
+        known = node.meanings[key] = _interpret(node, index, subindex, raw, bits)
+    return known
+
+
+def _interpret(node: NodeView, index: int, subindex: int, raw: bytes, bits: int | None) -> Meaning:
     described = node.describe(index, subindex)
     variable = described.variable
     if variable is None:

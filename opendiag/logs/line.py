@@ -33,7 +33,9 @@ def parse_line(text: str) -> Frame:
 
     An identifier of up to three digits has 11 bits, one of eight digits 29 bits. Raises NotALine.
     """
-    line = _PROMPT.sub("", pasted.plain(text), count=1)
+    line = pasted.plain(text)
+    if (prompt := _PROMPT.match(line)) is not None:
+        line = line[prompt.end() :]
     if (short := _SHORT_ID.match(line)) is not None:
         line = short["id"].rjust(3, "0") + line[short.end() :]
     try:

@@ -6,7 +6,7 @@ import io
 import os
 import stat
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -60,7 +60,7 @@ def lines_of(stream: Any, name: str) -> Iterator[str]:
     if b"\0" in head:
         raise NotALog(name, None)
     readline = getattr(stream, "readline", None)
-    return _text(stream if readline is None else _bounded(readline))
+    return _text(stream if readline is None else iter(lambda: readline(_LONGEST_LINE), b""))
 
 
 def _head(stream: Any, name: str) -> bytes:
@@ -73,18 +73,18 @@ def _head(stream: Any, name: str) -> bytes:
         raise LogNotFound(name, f"damaged: {error}") from None
 
 
-def _bounded(readline: Callable[[int], Any]) -> Iterator[Any]:
-    """Line by line; of a line without an end only the beginning."""
-    while line := readline(_LONGEST_LINE):
-        yield line
-        while len(line) >= _LONGEST_LINE and line[-1:] not in ("\n", b"\n"):
-            line = readline(_LONGEST_LINE)
-
-
 def _text(lines: Iterable[Any]) -> Iterator[str]:
-    """UTF-8 keeps a no-break space what it is; any other byte is replaced, never fatal."""
+    """UTF-8 keeps a no-break space what it is; any other byte is replaced, never fatal.
+
+    Of a line that is too long only the beginning is kept: its end could look like a frame.
+    """
+    whole = True
     try:
         for line in lines:
-            yield line if isinstance(line, str) else line.decode("utf-8", "replace")
+            if not line:
+                break  # the end of a stream of text
+            if whole:
+                yield line if isinstance(line, str) else line.decode("utf-8", "replace")
+            whole = len(line) < _LONGEST_LINE or line[-1:] in ("\n", b"\n")
     except _DAMAGES as error:
         raise Damaged(str(error)) from None

@@ -12,11 +12,9 @@ from collections.abc import Iterable
 #: Kinds of one stamp. ABSOLUTE is since the epoch, LOCAL a date without a zone, kept as if it were UTC.
 ABSOLUTE, LOCAL, SINCE_START, RELATIVE, NONE = "absolute", "local", "since start", "relative", "none"
 
-#: As wide as Python reads and as no clock exceeds: a longer row of digits is no time.
-SECONDS = r"[0-9]{1,12}"
-FRACTION = r"[0-9]{1,9}"
-_SECONDS = re.compile(rf"\s*({SECONDS})\.({FRACTION})\s*$")
-_LOCAL = re.compile(rf"\s*([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})[ T]([0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}})\.({FRACTION})\s*$")
+#: No clock shows more digits; a longer row of them is no time.
+_SECONDS = re.compile(r"\s*([0-9]{1,12})\.([0-9]{1,9})\s*$")
+_LOCAL = re.compile(r"\s*([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})\.([0-9]{1,9})\s*$")
 #: candump pads seconds since the epoch to ten digits, -t d and -t z to three.
 _EPOCH_DIGITS = 10
 _EPOCH_NS = 10**9 * 10**9

@@ -183,6 +183,17 @@ def test_a_pdo_switched_off_where_it_is_by_default():
     assert bus.at(0x185).valid
 
 
+def test_a_file_that_switches_a_pdo_off_where_it_is_by_default():
+    bus = Bus({5: dictionary({(0x1800, 1): INVALID | 0x185})})
+    assert (bus.at(0x185).connection, bus.at(0x185).valid) == (Connection(Service.TPDO, 5, 1), False)
+
+
+def test_a_file_that_moves_a_pdo_to_the_same_number_in_29_bits():
+    bus = Bus({5: dictionary({(0x1800, 1): EXTENDED | 0x185})})
+    assert bus.connection(0x185, extended=True) == Connection(Service.TPDO, 5, 1)
+    assert bus.connection(0x185) == UNKNOWN
+
+
 def test_another_pdo_takes_the_place_of_one_switched_off():
     bus = Bus()
     bus.learn(5, 0x1800, 1, INVALID | 0x185)

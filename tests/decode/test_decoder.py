@@ -217,6 +217,12 @@ def test_two_channels_are_two_buses():
     assert made.feed(Frame(0x2AA, NEW_DATA, channel="can1"))[0].object_text is None
 
 
+def test_what_a_file_moves_is_found_from_the_first_frame_on():
+    made = {NODE: dictionary({(0x1800, 1): 0x6E1, (0x1A00, 0): 1, (0x1A00, 1): 0x1001_0008})}
+    record = only([Frame(0x6E1, b"\x81")], made)
+    assert facts(record, "service", "node", "number", "value") == ("tpdo", NODE, 1, 0x81)
+
+
 def test_the_same_transfer_on_two_channels_does_not_mix():
     talk = segmented("read", payload(20))
     one, two = (frames(talk.messages, NODE, channel) for channel in ("can0", "can1"))
@@ -270,6 +276,13 @@ def test_a_finished_transfer():
     assert facts(record, "raw", "size", "transfer", "flags") == (b"StepIM drive", 12, "segmented", ())
     assert facts(record, "response_ns", "took_ns", "time_ns") == (1_000_000, 5_000_000, 1_000_000)
     assert facts(record, "can_id", "number", "frames") == (0x585, 1, (1, 2, 3, 4, 5, 6))
+
+
+def test_times_of_the_shortest_transfer():
+    (record,) = decode_talk(expedited("read", b"\1").messages)
+    assert facts(record, "response_ns", "took_ns") == (1_000_000, 1_000_000)
+    (alone,) = decode_talk(expedited("read", b"\1").messages[:1])
+    assert facts(alone, "response_ns", "took_ns", "time_ns") == (None, None, 1_000_000)
 
 
 def test_a_damaged_transfer_has_bytes_and_no_value():

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sdo_talk import frames
 
 from opendiag.decode.decoder import Decoder
+from opendiag.decode.pdo_view import Mpdo
 from opendiag.dictionary.datatypes import SIGNED_BITS, DataType
 from opendiag.frame import FD_LENGTHS, Frame
 
@@ -213,16 +214,30 @@ def test_too_long():
     assert rest.text == "too long: the mapping has 1 bytes, the frame 3 bytes"
 
 
-def test_padding_to_the_next_byte_is_no_remark():
-    made = decoder([(0x2003, 0, 4)], dictionaries={NODE: TYPED})
+def test_too_long_by_the_steps_of_can_fd():
+    made = decoder([(0x2001, 0, 64)], dictionaries={NODE: TYPED})
+    _, rest = made.feed(pdo(bytes(9)))
+    assert rest.text == "too long: the mapping has 8 bytes, the frame 12 bytes"
+
+
+@pytest.mark.parametrize("bits", [1, 4, 7])
+def test_padding_to_the_next_byte_is_no_remark(bits):
+    made = decoder([(0x2003, 0, bits)], dictionaries={NODE: TYPED})
     (record,) = made.feed(pdo(b"\xf1"))
-    assert (record.value, record.flags) == (1, ("mapped-width",))
+    assert (record.value, record.flags) == (0xF1 & (1 << bits) - 1, ("mapped-width",))
 
 
 def test_no_frame_vanishes():
     """A PDO that maps nothing, in a frame without data, is still a frame that was there."""
     (record,) = decoder([]).feed(pdo(b""))
     assert (record.service, record.value, record.text) == ("tpdo", None, "no object is mapped")
+
+
+@pytest.mark.parametrize("first", [0x6061, 0x6060])
+def test_a_mode_of_operation_in_a_pdo_gives_the_statusword_its_meaning(first):
+    made = decoder([(first, 0, 8), (0x6041, 0, 16)])
+    assert "homing attained" in made.feed(pdo(b"\x06\x37\x12"))[1].bits
+    assert "homing attained" not in made.feed(pdo(b"\x03\x37\x12"))[1].bits
 
 
 # --- where the mapping comes from ----------------------------------------------------------------------------------
@@ -347,6 +362,13 @@ def test_a_multiplexed_pdo_names_its_object(can_id, count, address, text):
 def test_a_multiplexed_pdo_of_an_object_that_nobody_knows():
     (record,) = multiplexed(0xFE).feed(Frame(0x185, bytes([5, 0x00, 0x2F, 7, 1, 2, 3, 4])))
     assert (record.object_text, record.value, record.raw) == ("2F00:07", None, b"\1\2\3\4")
+
+
+@pytest.mark.parametrize("destination", [True, False])
+def test_a_multiplexed_pdo_there_and_back(destination):
+    mpdo = Mpdo(5, destination, 0x6041, 1, b"\1\2\0\0")
+    assert mpdo.encode() == bytes([0x85 if destination else 5, 0x41, 0x60, 1, 1, 2, 0, 0])
+    assert Mpdo.decode(mpdo.encode()) == mpdo == Mpdo.decode(Mpdo(5, destination, 0x6041, 1, b"\1\2").encode())
 
 
 @pytest.mark.parametrize("length", [0, 4, 7])

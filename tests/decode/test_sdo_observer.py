@@ -203,6 +203,12 @@ def test_an_abort_while_nothing_is_under_way(by_client):
     assert stray.abort.code == 0x0504_0000 and stray.kind == ""
 
 
+def test_an_abort_ends_a_report_of_strays():
+    (_, segment), *_ = segmented("read", payload(20)).messages[3:]
+    stray, abort = observe([(SERVER, segment), (SERVER, sdo.Abort(INDEX, SUBINDEX, 0x0800_0000).encode())])
+    assert list(stray.problems) == ["start-missing"] and list(abort.problems) == ["nothing-to-abort"]
+
+
 # --- requests that nobody answers, answers that nobody asked for ---------------------------------------------------
 
 

@@ -3,21 +3,21 @@
 TZ=Asia/Tokyo python3 record.py
 """
 
+import json
 import os
 import signal
 import socket
 import struct
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-from frames import EFF, FRAMES  # noqa: E402
-
 HERE = Path(__file__).parent
+FRAMES = json.loads((HERE / "frames.json").read_text())
 SOL_CAN_RAW, FD_FRAMES = 101, 5
+EFF, RTR, ERR = 0x8000_0000, 0x4000_0000, 0x2000_0000
+BRS, ESI = 1, 2
 #: file name -> options
 OPTIONS = {
     "none": "",
@@ -48,10 +48,21 @@ OPTIONS = {
 }
 
 
-def packed(can_id, data, raw_dlc, fd_flags):
-    if fd_flags is None:
-        return struct.pack("=IBBBB8s", can_id, len(data), 0, 0, raw_dlc, data)
-    return struct.pack("=IBBBB64s", can_id, len(data), fd_flags, 0, 0, data)
+def packed(frame):
+    """A struct can_frame or canfd_frame of the kernel."""
+    can_id = int(frame["id"], 16)
+    if frame.get("error"):
+        can_id |= ERR
+    elif len(frame["id"]) == 8:
+        can_id |= EFF
+    data = bytes.fromhex(frame.get("data", ""))
+    if frame.get("fd"):
+        flags = (BRS if frame.get("brs") else 0) | (ESI if frame.get("esi") else 0)
+        return struct.pack("=IBBBB64s", can_id, len(data), flags, 0, 0, data)
+    dlc = frame.get("dlc", len(data))
+    return struct.pack(
+        "=IBBBB8s", can_id | (RTR if frame.get("remote") else 0), min(dlc, 8), 0, 0, dlc if dlc > 8 else 0, data
+    )
 
 
 def opened(channel):
@@ -64,7 +75,7 @@ def opened(channel):
 def send(channel, frames):
     sender = opened(channel)
     for place, frame in enumerate(frames):
-        sender.send(packed(*frame))
+        sender.send(packed(frame))
         time.sleep(0.002 + 0.003 * (place % 3))  # uneven: differences must decrease somewhere
     sender.close()
 
@@ -80,11 +91,10 @@ def finish(program, name):
     output, _ = program.communicate(timeout=20)
     if output:
         (HERE / f"{name}.txt").write_bytes(output)
-    print(name, output.count(b"\n"), "lines")
 
 
-def record(name, options, sent_on="vcan0", heard_on=("vcan0",), count=len(FRAMES)):
-    program = listen(options, heard_on, count)
+def record(name, options, sent_on="vcan0", heard_on="vcan0"):
+    program = listen(options, [heard_on], len(FRAMES))
     send(sent_on, FRAMES)
     finish(program, name)
 
@@ -96,7 +106,6 @@ def record_log_file(name, options):
         program.communicate(timeout=20)
         (log,) = Path(directory).glob("candump-*.log")
         (HERE / f"{name}.txt").write_bytes(log.read_bytes())
-        print(name, log.name)
 
 
 def record_two_channels():
@@ -114,10 +123,10 @@ def record_drops():
         os.kill(program.pid, signal.SIGSTOP)
         sender = opened("vcan0")
         for place in range(60):
-            sender.send(packed(EFF | place, bytes([place]), 0, None))
+            sender.send(packed({"id": f"{place:08X}", "data": f"{place:02X}"}))
         os.kill(program.pid, signal.SIGCONT)
         time.sleep(0.4)
-        sender.send(packed(0x123, b"\xaa", 0, None))
+        sender.send(packed({"id": "123", "data": "AA"}))
         time.sleep(0.4)
         os.kill(program.pid, signal.SIGTERM)
         finish(program, "drops")
@@ -128,8 +137,8 @@ def record_drops():
 def main():
     for name, options in OPTIONS.items():
         record(name, options)
-    record("x_rx", "-x -t a", "vxcan0", ("vxcan1",))
-    record("any", "", "vcan0", ("any",))
+    record("x_rx", "-x -t a", "vxcan0", "vxcan1")
+    record("any", "", "vcan0", "any")
     record_log_file("l", "-l")
     record_two_channels()
     record_drops()
