@@ -89,7 +89,7 @@ EXAMPLES = [
         ValueError,
         LogError,
         {"lines": 0},
-        ["empty.log is empty", "expected a candump capture"],
+        ["empty.log is empty", "expected candump output"],
     ),
 ]
 #: Bases that nothing raises.

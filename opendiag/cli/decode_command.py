@@ -119,19 +119,20 @@ def command(
         None if end is None else round(end * 1e9),
     )
     given, name = source(file)
-    log = open_log(given, time=time)
-    run = Run(log, eds, chosen)
-    if by_frame:
-        _print_frames(run)
-    elif as_json:
-        for record in run.records():
-            output.print_json(record.to_dict())
-    elif as_csv:
-        export.write_csv(run.records())
-    elif parquet is not None:
-        export.write_parquet(run.records(), parquet)
-    else:
-        _print_rows(run)
+    with open_log(given, time=time) as log:
+        run = Run(log, eds, chosen)
+        printer = output.Printer(live=log.bytes_total is None)
+        if by_frame:
+            _print_frames(run, printer)
+        elif as_json:
+            for record in run.records():
+                printer.json(record.to_dict())
+        elif as_csv:
+            export.write_csv(run.records())
+        elif parquet is not None:
+            export.write_parquet(run.records(), parquet)
+        else:
+            _print_rows(run, printer)
     output.log_notes(log)
     if not quiet:
         for line in run.summary(name):
@@ -204,7 +205,7 @@ class Run:
         if len(self.unmapped) > _HINTS:
             names = [f"{service.upper()}{number} of node {node}" for node, service, number in self.unmapped]
             first, rest = ", ".join(names[:_HINTS]), len(names) - _HINTS
-            yield f"No mapping is known for {first} and {rest} more PDOs: give --eds NODE=FILE."
+            yield f"No mapping is known for {first} and {rest} more: give --eds NODE=FILE."
             return
         for node, service, number in self.unmapped:
             index = (0x1A00 if service == "tpdo" else 0x1600) + number - 1
@@ -224,20 +225,20 @@ class Run:
         return f"{span / 1e9:.6f} s"
 
 
-def _print_rows(run: Run) -> None:
+def _print_rows(run: Run, printer: output.Printer) -> None:
     previous: Any = None
     for record in run.records():
         with_time = run.zero_ns is not None
         if previous is None:
-            output.heading(with_time)
+            printer.heading(with_time)
         made = row(record, run.zero_ns, run.home)
         if previous is not None and record.frames == previous.frames and record.can_id == previous.can_id:
             made = output.continued(made)
-        output.print_row(made, with_time)
+        printer.row(made, with_time)
         previous = record
 
 
-def _print_frames(run: Run) -> None:
+def _print_frames(run: Run, printer: output.Printer) -> None:
     from opendiag.decode.explain import Explainer
     from opendiag.decode.render import frame_text
 
@@ -248,4 +249,4 @@ def _print_frames(run: Run) -> None:
         if run.chosen.nodes and node not in run.chosen.nodes:
             continue
         at = "" if frame.time_ns is None else f"{(frame.time_ns - (run.zero_ns or 0)) / 1e9:12.6f}  "
-        click.echo(f"{number:<7} {at}{frame_text(frame):<36}  {sentence}")
+        printer.hanging(f"{number:<7} {at}{frame_text(frame):<36}  ", sentence)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from opendiag.cli import output
@@ -22,16 +24,25 @@ def command() -> None:
     capture = bundled_path("stepim.log")
     frames = list(open_log(capture))
     stepim = load("stepim")
-    click.secho("What does this candump output of a StepIM motor say?", bold=True)
+    printer = output.Printer()
+    printer.line("What does this candump output of a StepIM motor say?", bold=True)
     explainer = Explainer(Decoder({_NODE: stepim}))
     for frame in frames:
-        click.echo()
-        click.secho(f"{frame.channel}  {frame_text(frame)}", bold=True)
-        print_explanation(explainer.explain(frame), indent="    ")
-    click.echo()
-    click.secho(f"$ opendiag decode stepim.log --eds {_NODE}=stepim", bold=True)
-    output.heading(with_time=False)
+        printer.line("")
+        printer.line(f"{frame.channel}  {frame_text(frame)}", bold=True)
+        print_explanation(explainer.explain(frame), printer, indent="    ")
+    printer.line("")
+    printer.line(f"$ opendiag decode {_shown(capture)} --eds {_NODE}=stepim", bold=True)
+    printer.heading(with_time=False)
     decoder = Decoder({_NODE: stepim})
     records = [record for frame in frames for record in decoder.feed(frame)] + decoder.finish()
     for record in records:
-        output.print_row(row(record, home_channel=record.channel), with_time=False)
+        printer.row(row(record, home_channel=record.channel), with_time=False)
+
+
+def _shown(path: Path) -> str:
+    """Relative to where the user stands, if it lies below."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

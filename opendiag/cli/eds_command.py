@@ -30,7 +30,7 @@ def show(file: str, what: str | None, as_json: bool) -> None:
     chosen, in_full = _choose(dictionary, what)
     if as_json:
         for variable in chosen:
-            output.print_json(to_dict(dictionary, variable))
+            output.Printer().json(to_dict(dictionary, variable))
     elif in_full:
         for place, variable in enumerate(chosen):
             _print_full(dictionary, variable, blank=bool(place))

@@ -26,24 +26,27 @@ def command(frames: tuple[str, ...], eds: EdsChoice, as_json: bool) -> None:
     665#406C600000000000. With - frames are read from standard input. Earlier frames are context for later ones.
     """
     explainer = Explainer(eds.decoder())
+    printer = output.Printer()
     several = len(frames) != 1 or frames[0] == "-"
     for place, frame in enumerate(_frames(frames)):
         explanation = explainer.explain(frame)
         if as_json:
             lines = [{"bytes": line.part, "meaning": line.meaning} for line in explanation.lines]
-            output.print_json({"frame": frame_text(frame), "lines": lines, "sentence": explanation.sentence})
+            printer.json({"frame": frame_text(frame), "lines": lines, "sentence": explanation.sentence})
             continue
         if several:
-            click.secho(f"{chr(10) if place else ''}{frame_text(frame)}", bold=True)
-        print_explanation(explanation)
+            if place:
+                printer.line("")
+            printer.line(frame_text(frame), bold=True)
+        print_explanation(explanation, printer)
 
 
-def print_explanation(explanation: Explanation, indent: str = "") -> None:
+def print_explanation(explanation: Explanation, printer: output.Printer, indent: str = "") -> None:
     """Bytes to the left, meaning to the right, the sentence below."""
     width = max(len(line.part) for line in explanation.lines)
     for line in explanation.lines:
-        click.echo(f"{indent}{click.style(line.part.ljust(width), fg='cyan')}  {line.meaning}")
-    click.echo(f"{indent}{explanation.sentence}")
+        printer.hanging(f"{indent}{line.part.ljust(width)}  ", line.meaning)
+    printer.hanging(indent, explanation.sentence, bold=True)
 
 
 def _frames(given: tuple[str, ...]) -> Iterator[Frame]:

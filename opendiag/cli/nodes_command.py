@@ -19,9 +19,8 @@ from opendiag.logs import open_log
 def command(file: str | None, eds: EdsChoice, time: str | None, as_json: bool) -> None:
     """List the nodes in a capture, the COB-IDs they use, their state and what was said to them."""
     given, _ = source(file)
-    log = open_log(given, time=time)
     summary = Summary(eds.decoder())
-    with progress(log) as advance:
+    with open_log(given, time=time) as log, progress(log) as advance:
         for frame in log:
             summary.feed(frame)
             advance()
@@ -29,7 +28,7 @@ def command(file: str | None, eds: EdsChoice, time: str | None, as_json: bool) -
     nodes = summary.nodes()
     if as_json:
         for node in nodes:
-            output.print_json(node.to_dict())
+            output.Printer().json(node.to_dict())
     elif nodes:
         _print(nodes)
     else:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -21,32 +25,67 @@ _STYLES: dict[str, dict[str, Any]] = {
 }
 #: Widths of frames, time, node, service, object and value. The text comes last and is as long as it is.
 _WIDTHS = (7, 12, 5, 10, 40, 12)
+#: Text is not wrapped into less than this beside the columns, but indented below them.
+_NARROWEST = 24
+_INDENT = 16
 HEADINGS = ("frames", "time", "node", "service", "object", "value", "")
 
 
-def columns(cells: Sequence[str], with_time: bool) -> str:
+def columns(cells: Sequence[str], with_time: bool, padded: bool = False) -> str:
     """One line; a cell that is wider than its column pushes the others, it is never cut."""
     parts = []
     for place, (cell, width) in enumerate(zip(cells, _WIDTHS, strict=False)):
         if place == 1 and not with_time:
             continue
         parts.append(cell.rjust(width) if place == 1 else cell.ljust(width))
-    return "  ".join([*parts, cells[-1]]).rstrip()
+    line = "  ".join([*parts, cells[-1]])
+    return line if padded else line.rstrip()
 
 
-def heading(with_time: bool) -> None:
-    """The line above the rows."""
-    click.secho(columns(HEADINGS, with_time), bold=True)
+class Printer:
+    """Lines to stdout. ``live`` sends each on its way at once, as for a capture that is still being made.
 
+    On a terminal the text column is wrapped under itself, and lines have colours.
+    """
 
-def print_row(row: Row, with_time: bool) -> None:
-    cells = (row.frames, row.time, row.node, row.service, row.object, row.value, row.text)
-    click.secho(columns(cells, with_time), **_STYLES[row.level])
+    def __init__(self, live: bool = False) -> None:
+        self._live = live
+        self._colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        self._width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
+    def line(self, text: str, **style: Any) -> None:
+        sys.stdout.write(click.style(text, **style) + "\n" if self._colour and style else text + "\n")
+        if self._live:
+            sys.stdout.flush()
 
-def print_json(content: Any) -> None:
-    """One object on one line."""
-    click.echo(json.dumps(content, ensure_ascii=False, separators=(",", ":")))
+    def heading(self, with_time: bool) -> None:
+        """The line above the rows."""
+        self.line(columns(HEADINGS, with_time), bold=True)
+
+    def row(self, row: Row, with_time: bool) -> None:
+        cells = (row.frames, row.time, row.node, row.service, row.object, row.value)
+        self.hanging(columns((*cells, ""), with_time, padded=True), row.text, **_STYLES[row.level])
+
+    def hanging(self, head: str, text: str, **style: Any) -> None:
+        """``text`` behind ``head``, wrapped under itself where the terminal ends."""
+        room = self._width - len(head)
+        if not self._width or len(text) <= room:
+            self.line((head + text).rstrip(), **style)
+            return
+        if room < _NARROWEST:  # too little beside the columns: below them
+            self.line(head.rstrip(), **style)
+            indent = " " * _INDENT
+            parts = textwrap.wrap(text, max(self._width - _INDENT, _NARROWEST))
+        else:
+            indent = " " * len(head)
+            first, *parts = textwrap.wrap(text, room)
+            self.line(head + first, **style)
+        for part in parts:
+            self.line(indent + part, **style)
+
+    def json(self, content: Any) -> None:
+        """One object on one line."""
+        self.line(json.dumps(content, ensure_ascii=False, separators=(",", ":")))
 
 
 def note(text: str) -> None:
@@ -80,6 +119,4 @@ def table(rows: Iterable[Sequence[str]], headings: Sequence[str], right: Sequenc
 
 def continued(row: Row) -> Row:
     """A further object of the same PDO: what is the same is not said again."""
-    from dataclasses import replace
-
     return replace(row, frames="", time="", node="", service="")

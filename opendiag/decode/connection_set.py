@@ -46,7 +46,7 @@ class ConnectionSet:
         """What this frame is. Never raises."""
         standard = classify(frame)
         configured = self._by_id.get((frame.can_id, frame.extended))
-        if configured is None and standard not in self._moved:
+        if configured is None and (not self._moved or standard not in self._moved):
             return Link(standard)
         if frame.error:
             return Link(UNKNOWN)

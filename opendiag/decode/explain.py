@@ -144,9 +144,15 @@ def _pdo(node: NodeView, connection: Connection, frame: Frame) -> _Body:
             hint = "it is a multiplexed PDO, which names its object in bytes 1 to 3"
         return [(_bytes(frame.data) or "-", text)], f"{who} {connection.label}; {hint}."
     lines = list(_mapped(node, mapping, frame.data))
-    objects = ", ".join(object_text(entry.index, entry.subindex) for entry in mapping.entries) or "nothing"
     source = "the traffic" if mapping.source == "traffic" else "the dictionary"
-    return lines, f"{who} {connection.label}: {objects} (mapping from {source})."
+    objects = ", ".join(_mapped_names(node, mapping)) or "nothing"
+    return lines, f"{who} {connection.label}, which carries {objects} (mapping from {source})."
+
+
+def _mapped_names(node: NodeView, mapping: Mapping) -> Iterator[str]:
+    for entry in mapping.entries:
+        name = node.describe(entry.index, entry.subindex).name
+        yield name or object_text(entry.index, entry.subindex)
 
 
 def _mapped(node: NodeView, mapping: Mapping, data: bytes) -> Iterator[tuple[str, str]]:

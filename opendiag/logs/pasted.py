@@ -9,7 +9,7 @@ _INVISIBLE = re.compile("[\ufeff\u200b\u200e\u200f\u2060]")
 _TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9]*(?:\s[^<>]*)?/?>")
 #: In front of a time or of an interface name with its number, never of a bare identifier: that could be anything.
 _LINE_NUMBER = re.compile(
-    r"[\s>|]*[0-9]{1,9}(?::|\.|\)|\t| |(?=\())\s*(?=\([-0-9:.T ]+\)|[A-Za-z][A-Za-z_.-]*[0-9]+\s)"
+    r"^[\s>|]*[0-9]{1,9}(?::|\.|\)|\t| |(?=\())\s*(?=\([-0-9:.T ]+\)|[A-Za-z][A-Za-z_.-]*[0-9]+\s)"
 )
 _MARKS = ("[", "{", "#")
 
@@ -29,5 +29,5 @@ def cleaned(line: str) -> str | None:
 
         text = unescape(text)
     text = _TAG.sub(" ", text)
-    text = _LINE_NUMBER.sub("", text, count=1)
+    text = _LINE_NUMBER.sub("", text)
     return None if text == line else text

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 
 from opendiag.errors import WireError
 from opendiag.frame import MAX_EXTENDED_ID, MAX_STANDARD_ID, Frame
@@ -80,6 +81,7 @@ def function_code(can_id: int) -> int:
     return can_id >> 7
 
 
+@cache
 def predefined(can_id: int) -> Connection:
     """What an 11-bit CAN-ID means on a bus where nothing was configured otherwise."""
     service = PREDEFINED_BROADCAST.get(can_id)
