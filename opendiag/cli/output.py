@@ -24,7 +24,7 @@ _STYLES: dict[str, dict[str, Any]] = {
     "error": {"fg": "red"},
 }
 #: Widths of frames, time, node, service, object and value. The text comes last and is as long as it is.
-_WIDTHS = (7, 12, 5, 10, 40, 12)
+_WIDTHS = (7, 12, 5, 10, 40, 14)
 #: Text is not wrapped into less than this beside the columns, but indented below them.
 _NARROWEST = 24
 _INDENT = 16

@@ -117,8 +117,16 @@ def _printable(raw: bytes) -> bool:
     return all(32 <= byte < 127 for byte in raw)
 
 
-def value_text(index: int | None, value: Value, raw: bytes, bits: bool) -> str:
-    """The value as a person would write it: words made of bits and identifiers in hexadecimal."""
+def value_text(index: int | None, value: Value, raw: bytes, bits: bool, unit: str | None = None) -> str:
+    """The value as a person would write it: words made of bits and identifiers in hexadecimal.
+
+    ``unit`` is that of the value itself, not of a scaled one.
+    """
+    number = _value_text(index, value, raw, bits)
+    return f"{number} {unit}" if unit else number
+
+
+def _value_text(index: int | None, value: Value, raw: bytes, bits: bool) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, bytes):
@@ -135,11 +143,14 @@ def value_text(index: int | None, value: Value, raw: bytes, bits: bool) -> str:
 def said(node: NodeView, index: int, subindex: int, raw: bytes, bits: int | None = None) -> str:
     """The value with its unit and in words, as in "219 mA" and "0x0227: OPERATION ENABLED; ..."."""
     meaning = interpret(node, index, subindex, raw, bits)
-    value = hex_text(raw) if meaning.value is None else value_text(index, meaning.value, raw, bool(meaning.bits))
+    if meaning.value is None:
+        value = hex_text(raw)
+    else:
+        unit = meaning.unit if meaning.scaled == meaning.value else None
+        value = value_text(index, meaning.value, raw, bool(meaning.bits), unit)
     if not meaning.text:
         return value
-    with_unit = meaning.unit is not None and meaning.text.startswith((meaning.unit, "="))
-    return f"{value} {meaning.text}" if with_unit else f"{value}: {meaning.text}"
+    return f"{value} {meaning.text}" if meaning.text.startswith("=") else f"{value}: {meaning.text}"
 
 
 def is_hex(index: int) -> bool:
@@ -305,9 +316,10 @@ def _scale(value: float, factor: float) -> float:
 
 
 def _scaled_text(variable: Variable, value: float) -> str:
-    """As in "counts = 1511.868164 rev (4096 counts per rev)" and "= 21.9 % of rated current"."""
+    """The number in other units, as in "= 1511.868164 rev (4096 counts per rev)", "= 21.9 % of rated current"."""
     parts = []
-    parts.append(variable.unit if variable.factor == 1 else f"= {_scale(value, variable.factor):.10g} {variable.unit}")
+    if variable.factor != 1:
+        parts.append(f"= {_scale(value, variable.factor):.10g} {variable.unit}")
     if variable.alt_unit:
         parts.append(f"= {_scale(value, variable.alt_factor):.10g} {variable.alt_unit}")
         per = 1 / variable.alt_factor if variable.alt_factor else 0

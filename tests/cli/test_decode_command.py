@@ -31,20 +31,20 @@ def test_the_capture_with_the_eds(run, capture):
     lines = outcome.out.splitlines()
     assert outcome.code == 0
     assert lines[1].split() == ["1", "101", "TPDO4", "60FA:00", "Control", "Effort", "5872"]
-    assert lines[2].endswith("6078:00 Current Actual Value              219           mA")
-    assert "6192612       counts = 1511.868164 rev (4096 counts per rev)" in lines[3]
+    assert lines[2].endswith("6078:00 Current Actual Value              219 mA")
+    assert "6192612 counts  = 1511.868164 rev (4096 counts per rev)" in lines[3]
     for line in lines[4:6]:
         assert "0x0227" in line
         assert "OPERATION ENABLED; ready to switch on, switched on, operation enabled, quick stop" in line
         assert "remote" in line
     assert lines[6].split()[:4] == ["10", "101", "SDO", "read"]
-    assert lines[6].endswith("-             no answer before the capture ends")
+    assert lines[6].endswith("-               no answer before the capture ends")
     assert len(lines) == 7
 
 
 def test_the_capture_without_an_eds_says_what_would_tell_more(run, capture):
     outcome = run("decode", capture)
-    assert "mapping unknown                           F0 16 00 00   (as i32: 5872)" in outcome.out
+    assert "mapping unknown                           F0 16 00 00     (as i32: 5872)" in outcome.out
     assert "6078:00 Current actual value" in outcome.out
     assert "21.9 % of rated current" in outcome.out
     assert "No EDS: names from built-in CiA 301/402." in outcome.err

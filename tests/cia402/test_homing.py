@@ -1,0 +1,72 @@
+"""opendiag.cia402.homing: methods and results."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opendiag.cia402.homing import HomingResult, homing_result, method_text
+
+
+@pytest.mark.parametrize(
+    ("method", "text"),
+    [
+        (0, "no homing"),
+        (1, "negative limit switch, index pulse"),
+        (18, "positive limit switch"),
+        (3, "positive home switch, index pulse on the negative side of its edge"),
+        (22, "negative home switch, its edge in negative direction"),
+        (34, "next index pulse in positive direction"),
+        (35, "current position (obsolete, now 37)"),
+        (37, "current position"),
+        (15, "reserved homing method"),
+        (31, "reserved homing method"),
+        (36, "reserved homing method"),
+        (-1, "manufacturer specific homing method"),
+    ],
+)
+def test_methods(method, text):
+    assert method_text(method) == text
+
+
+@pytest.mark.parametrize("method", range(1, 15))
+def test_a_method_plus_16_is_the_same_without_index_pulse(method):
+    assert "index pulse" in method_text(method)
+    assert "index pulse" not in method_text(method + 16)
+    assert method_text(method).split(", index")[0] == method_text(method + 16).split(", its")[0]
+
+
+@pytest.mark.parametrize("method", range(7, 11))
+def test_methods_7_to_10_are_mirrored_by_11_to_14(method):
+    mirror = {"positive": "negative", "negative": "positive", "upper": "lower", "lower": "upper"}
+    words = [mirror.get(word, word) for word in method_text(method).split(" ")]
+    assert " ".join(words) == method_text(method + 4)
+
+
+@given(st.integers(-128, 127))
+def test_every_method_has_a_text(method):
+    assert method_text(method)
+
+
+@pytest.mark.parametrize(
+    ("word", "result"),
+    [
+        (0x0000, HomingResult.RUNNING),
+        (0x0400, HomingResult.NOT_STARTED),
+        (0x1000, HomingResult.ATTAINED_MOVING),
+        (0x1400, HomingResult.DONE),
+        (0x2000, HomingResult.ERROR_MOVING),
+        (0x2400, HomingResult.ERROR_STOPPED),
+        (0x3000, None),
+        (0x3400, None),
+    ],
+)
+@pytest.mark.parametrize("other_bits", [0, 0x0237, 0xCBFF])
+def test_results(word, result, other_bits):
+    assert homing_result(word | other_bits) is result
+
+
+def test_what_has_failed():
+    assert [result for result in HomingResult if result.failed] == [
+        HomingResult.ERROR_MOVING,
+        HomingResult.ERROR_STOPPED,
+    ]

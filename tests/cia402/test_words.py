@@ -1,0 +1,139 @@
+"""opendiag.cia402.words: the bits of statusword and controlword in words."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opendiag.cia402.states import pds_state
+from opendiag.cia402.words import (
+    CONTROLWORD_MODE_BITS,
+    STATUSWORD_MODE_BITS,
+    Command,
+    controlword_command,
+    controlword_text,
+    statusword_text,
+)
+from opendiag.dictionary import builtin
+
+WORDS = st.integers(0, 0xFFFF)
+MODES = st.none() | st.integers(-128, 127)
+NO_VOLTAGE = "but the voltage enabled bit is 0"
+
+
+def test_an_enabled_drive_without_the_voltage_bit():
+    assert statusword_text(0x0227, None) == [
+        "ready to switch on",
+        "switched on",
+        "operation enabled",
+        "quick stop inactive (bit 5)",
+        "remote",
+        NO_VOLTAGE,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        (0x0237, False),
+        (0x0221, True),
+        (0x0231, False),
+        (0x0223, True),
+        (0x0207, True),
+        (0x0217, False),
+        (0x0240, False),  # no voltage is expected there
+        (0x0208, False),
+        (0x000F, False),
+        (0x0000, False),
+    ],
+)
+def test_a_missing_voltage_is_said_from_ready_to_switch_on_up(word, said):
+    assert (NO_VOLTAGE in statusword_text(word, None)) is said
+
+
+def test_quick_stop_is_inverted():
+    assert "quick stop inactive (bit 5)" in statusword_text(0x0237, None)
+    assert not [text for text in statusword_text(0x0217, None) if "quick stop" in text]
+
+
+@given(WORDS, MODES)
+def test_every_bit_that_is_set_is_named_once(word, mode):
+    named = [text for text in statusword_text(word, mode) if text != NO_VOLTAGE]
+    assert len(named) == bin(word).count("1")
+    assert len(set(named)) == len(named)
+    assert all(named)
+
+
+@given(WORDS, MODES)
+def test_no_voltage_is_said_only_if_the_bit_is_0(word, mode):
+    if NO_VOLTAGE in statusword_text(word, mode):
+        assert not word & 0x10 and pds_state(word) is not None
+
+
+@pytest.mark.parametrize(
+    ("mode", "bit", "text"),
+    [
+        (1, 10, "target reached"),
+        (1, 12, "set-point acknowledge"),
+        (1, 13, "following error"),
+        (2, 12, "operation mode specific bit 12"),
+        (3, 12, "speed is 0"),
+        (3, 13, "maximum slippage reached"),
+        (4, 13, "operation mode specific bit 13"),
+        (6, 12, "homing attained"),
+        (6, 13, "homing error"),
+        (7, 12, "interpolated position mode active"),
+        (8, 12, "drive follows the command value"),
+        (8, 13, "following error"),
+        (9, 12, "drive follows the command value"),
+        (10, 12, "drive follows the command value"),
+        (11, 12, "drive follows the command value"),
+        (10, 13, "operation mode specific bit 13"),
+        (None, 12, "operation mode specific bit 12"),
+        (None, 13, "operation mode specific bit 13"),
+        (0, 12, "operation mode specific bit 12"),
+        (-3, 12, "operation mode specific bit 12"),
+        (100, 13, "operation mode specific bit 13"),
+    ],
+)
+def test_statusword_bits_by_mode(mode, bit, text):
+    assert statusword_text(1 << bit, mode) == [text]
+
+
+@pytest.mark.parametrize(
+    ("word", "mode", "texts"),
+    [
+        (0x000F, None, []),
+        (0x010F, None, ["halt"]),
+        (0x0080, None, []),  # said by the command
+        (0x001F, 1, ["new set-point"]),
+        (0x007F, 1, ["new set-point", "change set immediately", "relative"]),
+        (0x020F, 1, ["change on set-point"]),
+        (0x007F, 2, ["enable ramp", "unlock ramp", "reference ramp"]),
+        (0x001F, 6, ["homing operation start"]),
+        (0x001F, 7, ["enable interpolation"]),
+        (0x001F, 8, ["operation mode specific bit 4"]),
+        (0x001F, None, ["operation mode specific bit 4"]),
+        (0x080F, None, ["manufacturer specific bit 11"]),
+    ],
+)
+def test_controlword_bits_by_mode(word, mode, texts):
+    assert controlword_text(word, mode) == texts
+
+
+@given(WORDS, MODES)
+def test_command_and_text_say_all_of_a_controlword(word, mode):
+    beyond_the_command = bin(word & 0xFF70).count("1")
+    assert len(controlword_text(word, mode)) == beyond_the_command
+    assert isinstance(controlword_command(word), Command)
+
+
+def test_the_dictionary_has_the_same_words():
+    status, control = builtin.get(0x6041, 0), builtin.get(0x6040, 0)
+    assert sorted(status.bits) == sorted(control.bits) == list(range(16))
+    assert statusword_text(0x0400, None) == [status.bits[10]]
+    assert controlword_text(0x0100, None) == [control.bits[8]]
+
+
+def test_modes_only_name_bits_that_the_standard_leaves_to_them():
+    assert {bit for bits in STATUSWORD_MODE_BITS.values() for bit in bits} == {12, 13}
+    assert {bit for bits in CONTROLWORD_MODE_BITS.values() for bit in bits} == {4, 5, 6, 9}
