@@ -74,7 +74,8 @@ class NodeView:
             self._written = {k for k in self._written if k[0] not in saved}
         elif written and index == 0x1011 and raw == _LOAD:
             restored = _parameters(subindex)
-            self._stored = {k: value for k, value in self._stored.items() if k[0] not in restored}
+            kept = (k for k in self._stored if k[0] not in restored or k[0] in _IDENTITY)
+            self._stored = {k: self._stored[k] for k in kept}
         elif len(raw) <= _REMEMBER:
             self._live[key] = raw
             if written:

@@ -32,8 +32,10 @@ _LINE = re.compile(
 _OLD = re.compile(r"[\s>|]*<0x(?P<id>[0-9A-Fa-f]{1,8})>\s+\[(?P<length>[0-9]{1,2})\](?P<rest>(?:\s.*)?)$")
 _HEX = re.compile(r"[0-9A-Fa-f]{2}")
 _BINARY = re.compile(r"[01]{8}")
-#: What may stand behind the data: the ASCII column, an error frame's mark, a remark, left-overs of quoting.
-_TAIL = re.compile(r"\s*(?:$|['`]|ERRORFRAME|[#;\\<|]|//)")
+#: What may stand behind the data: the ASCII column, an error frame's mark, a remark.
+_TAIL = re.compile(r"\s*(?:$|['`]|ERRORFRAME|[#;]|//)")
+#: Left-overs of quoting, which may stick to the last byte. Whatever is behind them is no data any more.
+_GLUED = re.compile(r"[\\<|]")
 _REMOTE = re.compile(r"\s*remote request\b")
 
 
@@ -113,6 +115,7 @@ def _parse_old(line: str) -> tuple[Frame, str] | None:
 
 def _data(rest: str, count: int) -> bytes:
     """The ``count`` bytes of the data column, however they are written."""
+    rest = _GLUED.split(rest, maxsplit=1)[0]
     tokens = rest.split(None, count)
     tail = tokens[count] if len(tokens) > count else ""
     tokens = tokens[:count]
@@ -123,13 +126,13 @@ def _data(rest: str, count: int) -> bytes:
     shape, base = (_BINARY, 2) if tokens and len(tokens[0]) == 8 else (_HEX, 16)
     for token in tokens:
         if not shape.fullmatch(token):
-            raise _mismatch(count, f"{token[:20]!r} is none of them")
+            raise _mismatch(count, f"and {token[:20]!r} is none of them")
     if len(tokens) != count:
         raise _mismatch(count, f"{len(tokens)} found")
     if not _TAIL.match(tail):
-        raise _mismatch(count, "more follow" if _HEX.match(tail) else f"{tail[:20]!r} follows")
+        raise _mismatch(count, "and more follow" if _HEX.match(tail) else f"and {tail[:20]!r} follows")
     return bytes(int(token, base) for token in tokens)
 
 
 def _mismatch(count: int, seen: str) -> NotAFrame:
-    return NotAFrame("log-length-mismatch", f"{count} byte{'' if count == 1 else 's'} announced, and {seen}")
+    return NotAFrame("log-length-mismatch", f"{count} byte{'' if count == 1 else 's'} announced, {seen}")

@@ -23,9 +23,9 @@ _PLAIN = re.compile(
 _LINE = re.compile(
     r"[\s>|]*"
     r"(?:\((?P<time>[-0-9:.T ]+)\)\s+)?"
-    r"(?:cansend\s+)?"
-    # Where no time says that this is a log, an interface has a number: "see 123#" is prose.
-    r"(?:(?(time)|(?=\S*[0-9]))(?P<channel>[A-Za-z][\w.:-]*)\s+)?"
+    r"(?P<cansend>cansend\s+)?"
+    # Where neither time nor cansend tells that this is a frame, an interface has a number: "see 123#" is prose.
+    r"(?:(?(time)|(?(cansend)|(?=\S*[0-9])))(?P<channel>[A-Za-z][\w.:-]*)\s+)?"
     r"(?:0x)?(?P<id>[0-9A-Fa-f]{8}|[0-9A-Fa-f]{3})#"
     r"(?P<body>[0-9A-Fa-fRr._#]*)"
     r"(?:\s+(?P<direction>[RT]))?"

@@ -64,7 +64,7 @@ def test_the_example_capture_with_its_dictionary():
     assert facts(current, "name", "value", "scaled", "unit") == ("Current Actual Value", 219, 219, "mA")
     assert facts(current, "raw", "size", "transfer", "type") == (b"\xdb\0", 2, "expedited", "INTEGER16")
     assert facts(position, "value", "scaled", "unit") == (6192612, 6192612, "counts")
-    assert position.text == "counts = 1511.868164 rev (4096 counts per rev)"
+    assert position.text == "= 1511.868164 rev (4096 counts per rev)"
     for record in (status, again):
         assert facts(record, "value", "raw", "state") == (0x0227, b"\x27\2", "OPERATION_ENABLED")
         assert record.bits[:5] == OPERATION_ENABLED

@@ -57,7 +57,7 @@ def test_the_example_capture_in_words():
         ("4E5", "1001 1100101b: function code 9 (TPDO4), node-ID 101 (65h)"),
         ("F0 16 00 00", "60FA:00 Control Effort = 5872"),
     ]
-    assert tpdo.sentence == "Node 101 sends TPDO4: 60FA:00 (mapping from the dictionary)."
+    assert tpdo.sentence == "Node 101 sends TPDO4, which carries Control Effort (mapping from the dictionary)."
     assert meanings(ask) == [
         ("665", "1100 1100101b: function code 12 (SDO request), node-ID 101 (65h)"),
         ("40", "initiate upload: read an object"),
@@ -283,12 +283,14 @@ def test_mapped_objects_byte_by_byte():
     assert [line.part for line in explanation.lines] == ["185", "27 02", "08", "12"]
     assert "6041:00 Statusword = 0x0227" in explanation.lines[1].meaning
     assert explanation.lines[3].meaning == "beyond the mapping"
-    assert explanation.sentence == "Node 5 sends TPDO1: 6041:00, 6061:00 (mapping from the traffic)."
+    carried = "Statusword, Modes of operation display"
+    assert explanation.sentence == f"Node 5 sends TPDO1, which carries {carried} (mapping from the traffic)."
 
 
 def test_mapped_objects_within_bytes():
     explanation = mapped((0x2000, 0, 4), (0x2001, 0, 12)).explain(Frame(0x185, b"\x12\x34"))
     assert [line.part for line in explanation.lines] == ["185", "bits 0..3", "bits 4..15"]
+    assert explanation.sentence == "Node 5 sends TPDO1, which carries 2000:00, 2001:00 (mapping from the traffic)."
 
 
 def test_a_frame_too_short_for_its_mapping():
@@ -350,7 +352,9 @@ def test_explaining_a_frame_without_a_node_makes_no_node():
         made.explain(frame)
     assert made.explain(Frame(0x080)).sentence.startswith("SYNC")
     assert made.explain(Frame(0x180, b"\1")).sentence == "No CANopen service that is known here."
-    assert made.explain(Frame(0x4E5, bytes(4))).sentence.startswith("Node 101 sends TPDO4: 60FA:00")
+    assert made.explain(Frame(0x4E5, bytes(4))).sentence.startswith(
+        "Node 101 sends TPDO4, which carries Control Effort"
+    )
 
 
 @given(st.lists(st.tuples(st.sampled_from([0x585, 0x605]), st.binary(max_size=8)), max_size=20))

@@ -92,6 +92,17 @@ def test_save_keeps_what_was_written(subindex):
     assert view.seen(*COB_ID) == 0x2AA
 
 
+def test_loading_defaults_does_not_change_what_the_device_is():
+    """An I/O module stays one: nobody may take its objects for those of a drive after the reset."""
+    view = node()
+    view.learn(0x1000, 0, u32(0x191), written=False)
+    view.learn(0x1018, 1, u32(0x2E1), written=False)
+    view.learn(0x1011, 1, b"load", written=True)
+    view.reset()
+    assert (view.profile, view.may_be_drive, view.vendor_id) == (401, False, 0x2E1)
+    assert view.describe(0x6040, 0).variable is None
+
+
 def test_saving_the_application_parameters_does_not_save_the_communication_parameters():
     view = node()
     for key in (COB_ID, (0x607C, 0)):

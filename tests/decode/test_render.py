@@ -26,13 +26,14 @@ def test_the_example_capture():
     lines = rows(stepim_frames(), {101: load("stepim")})
     assert [columns(line) for line in lines] == [
         ("1", "101", "TPDO4", "60FA:00 Control Effort", "5872", ""),
-        ("2-3", "101", "SDO read", "6078:00 Current Actual Value", "219", ""),
-        ("4-5", "101", "SDO read", "6064:00 Position Actual Internal Value", "6192612", ""),
+        ("2-3", "101", "SDO read", "6078:00 Current Actual Value", "219 mA", ""),
+        ("4-5", "101", "SDO read", "6064:00 Position Actual Internal Value", "6192612 counts", ""),
         ("6-7", "101", "SDO read", "6041:00 Statusword", "0x0227", ""),
         ("8-9", "101", "SDO read", "6041:00 Statusword", "0x0227", "quiet"),
         ("10", "101", "SDO read", "606C:00 Velocity Actual Value", "-", "warning"),
     ]
-    assert lines[1].text == "mA" and lines[4].text.startswith("unchanged; OPERATION ENABLED")
+    assert lines[1].text == "" and lines[2].text == "= 1511.868164 rev (4096 counts per rev)"
+    assert lines[4].text.startswith("unchanged; OPERATION ENABLED")
     assert lines[5].text == "no answer before the capture ends"
 
 
@@ -99,6 +100,12 @@ def test_the_channel_is_mentioned_where_it_is_another(node, channel, text):
 )
 def test_level(fields, level):
     assert row(replace(Record("sdo.read", (1, 2)), **fields)).level == level
+
+
+def test_the_unit_beside_the_value_is_that_of_the_number():
+    record = Record("sdo.read", (1, 2), index=0x6078, subindex=0, raw=b"\xdb\0", value=219, unit="mA", scaled=219.0)
+    assert row(record).value == "219 mA"
+    assert row(replace(record, scaled=21.9, unit="%")).value == "219"
 
 
 def test_no_value_is_never_a_value():

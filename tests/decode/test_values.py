@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opendiag.decode.node_view import NodeView
-from opendiag.decode.values import axis_of, guesses, hex_text, interpret, is_hex, value_text
+from opendiag.decode.values import axis_of, guesses, hex_text, interpret, is_hex, said, value_text
 from opendiag.dictionary.datatypes import BIT_WIDTHS, DataType
 from opendiag.dictionary.library import load
 
@@ -91,13 +91,13 @@ def test_an_object_that_nobody_knows():
 
 def test_units_of_the_dictionary():
     current = interpret(STEPIM, 0x6078, 0, b"\xdb\0")
-    assert (current.value, current.scaled, current.unit, current.text) == (219, 219.0, "mA", "mA")
+    assert (current.value, current.scaled, current.unit, current.text) == (219, 219.0, "mA", "")
     velocity = interpret(STEPIM, 0x606C, 0, u32(12345))
     assert (velocity.value, velocity.unit, velocity.text) == (12345, "rpm", "= 123.45 rpm")
     assert velocity.scaled == pytest.approx(123.45)
     position = interpret(STEPIM, 0x6064, 0, u32(6192612))
     assert (position.scaled, position.unit) == (6192612.0, "counts")
-    assert position.text == "counts = 1511.868164 rev (4096 counts per rev)"
+    assert position.text == "= 1511.868164 rev (4096 counts per rev)"
 
 
 def test_units_of_the_profile():
@@ -111,7 +111,7 @@ def test_a_unit_with_an_odd_factor_and_a_second_view():
 
 def test_a_factor_of_zero_does_no_harm():
     node = typed(DataType.UNSIGNED16, unit="V", alt_unit="%", alt_factor=0.0)
-    assert interpret(node, 0x2000, 0, b"\x0a\0").text == "V = 0 %"
+    assert interpret(node, 0x2000, 0, b"\x0a\0").text == "= 0 %"
 
 
 # --- drives --------------------------------------------------------------------------------------------------------
@@ -187,6 +187,28 @@ def test_no_drive_words_even_where_the_dictionary_has_the_object():
     node = NodeView(5, dictionary({(0x1000, 0): 401, (0x6041, 0): {"data_type": DataType.UNSIGNED16}}))
     meaning = interpret(node, 0x6041, 0, b"\x27\x02")
     assert (meaning.value, meaning.state, meaning.bits, meaning.text) == (0x227, None, (), "")
+
+
+def test_words_follow_what_becomes_known_of_the_device():
+    """The same bytes again, after the vendor, a dictionary or the profile was learned."""
+    node = plain()
+    assert interpret(node, 0x603F, 0, b"\x20\x31").text == "mains under-voltage"
+    node.learn(0x1018, 1, u32(0x2E1), written=False)
+    assert interpret(node, 0x603F, 0, b"\x20\x31").text == "under-voltage"
+    assert interpret(node, 0x1003, 1, u32(0x3120)).text == "3120h under-voltage"
+    node.use(dictionary({(0x603F, 0): {"data_type": DataType.UNSIGNED16, "name": "Mine"}}))
+    assert interpret(node, 0x603F, 0, b"\x20\x31").name == "Mine"
+    assert interpret(node, 0x6041, 0, b"\x27\2").state == "OPERATION_ENABLED"
+    node.learn(0x1000, 0, u32(401), written=False)
+    assert interpret(node, 0x6041, 0, b"\x27\2").state is None
+    assert interpret(node, 0x603F, 0, b"\x20\x31").text == ""
+
+
+def test_words_do_not_depend_on_how_much_was_said_before():
+    node = plain()
+    for number in range(10_050):
+        assert interpret(node, 0x1017, 0, number.to_bytes(2, "little")).value == number
+    assert interpret(node, 0x1017, 0, b"\0\0").value == 0 and len(node.meanings) <= 10_000
 
 
 # --- communication objects -----------------------------------------------------------------------------------------
@@ -318,6 +340,22 @@ def test_guesses(raw, bits, text):
 )
 def test_value_text(index, value, raw, bits, text):
     assert value_text(index, value, raw, bits) == text
+    assert value_text(index, value, raw, bits, "mA") == f"{text} mA"
+
+
+@pytest.mark.parametrize(
+    ("index", "raw", "text"),
+    [
+        (0x6078, b"\xdb\0", "219 mA"),
+        (0x606C, u32(12345), "12345 = 123.45 rpm"),
+        (0x6064, u32(6192612), "6192612 counts = 1511.868164 rev (4096 counts per rev)"),
+        (0x6060, b"\1", "1: profile position (pp)"),
+        (0x6078, b"\xdb", "DB: 1 bytes where INTEGER16 has 2"),
+        (0x60FA, u32(5872), "5872"),
+    ],
+)
+def test_said(index, raw, text):
+    assert said(STEPIM, index, 0, raw) == text
 
 
 def test_which_objects_read_better_in_hexadecimal():

@@ -305,6 +305,8 @@ def test_parse_line_takes_every_notation(text: str) -> None:
     ("text", "frame"),
     [
         ("0#81.00", Frame(0, b"\x81\x00")),
+        ("cansend drive 123#11", Frame(0x123, b"\x11", channel="drive")),
+        ("(1.5) drive 123#11", Frame(0x123, b"\x11", channel="drive", time_ns=1_500_000_000)),
         ("80", Frame(0x80)),
         ("00000665 40", Frame(0x665, b"\x40", extended=True)),
         ("123#R", Frame(0x123, remote=True)),
