@@ -1,12 +1,13 @@
-"""How fast captures are read, against python-can's CanutilsLogReader in the same run.
+"""How fast captures are read: slowest and fastest of three rounds; the ratio compares the fastest.
 
-python benchmarks/logs.py [FRAMES]
+    python benchmarks/logs.py [FRAMES]
+
+python-can's CanutilsLogReader reads the same file in the same run. Console output it does not read.
 """
 
 from __future__ import annotations
 
 import random
-import statistics
 import sys
 import tempfile
 import time
@@ -18,7 +19,7 @@ from can.io import CanutilsLogReader
 from opendiag.frame import Frame
 from opendiag.logs import format_log_line, open_log
 
-ROUNDS = 5
+ROUNDS = 3
 
 
 def frames(count: int) -> Iterator[Frame]:
@@ -48,12 +49,13 @@ def measured(name: str, works: dict[str, Callable[[], int]], count: int) -> None
     for _ in range(ROUNDS):
         for key, work in works.items():
             took[key].append(seconds_for(work, count))
-    peer = statistics.median(took["python-can"]) if "python-can" in took else None
+    fastest = {key: count / min(times) / 1000 for key, times in took.items()}
     for key, times in took.items():
-        median = statistics.median(times)
-        noise = (max(times) - min(times)) / median
-        ratio = f"   {peer / median:4.1f} x python-can" if peer and key != "python-can" else ""
-        print(f"{name:16} {key:16} {count / median / 1000:6.0f} k lines/s   +-{noise / 2:4.0%}{ratio}")
+        slowest = count / max(times) / 1000
+        ratio = ""
+        if key != "python-can" and "python-can" in took:
+            ratio = f"   {fastest[key] / fastest['python-can']:4.2f} x python-can"
+        print(f"{name:16} {key:12} {slowest:4.0f} .. {fastest[key]:4.0f} k frames/s{ratio}")
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ CONTROLWORD_MODE_BITS: dict[int, dict[int, str]] = {
     6: {4: "homing operation start"},
     7: {4: "enable interpolation"},
 }
+_COMMAND_BITS = (0, 1, 2, 3, 7)
 _QUICK_STOP_BIT = 5
 _VOLTAGE_BIT = 4
 _POWERED = (
@@ -48,8 +49,7 @@ def statusword_text(statusword: int, mode: int | None) -> list[str]:
 
 
 def controlword_text(controlword: int, mode: int | None) -> list[str]:
-    """The set bits beyond the state command: mode specific ones, halt, manufacturer's."""
+    """The set bits beyond the state command (0..3 and 7): mode specific ones, halt, manufacturer's."""
     special = CONTROLWORD_MODE_BITS.get(mode or 0, {})
-    names = [(bit, special.get(bit, name)) for bit, name in CONTROLWORD_BITS.items() if bit >= 4]
-    reset = controlword_command(controlword) is Command.FAULT_RESET
-    return [name for bit, name in names if controlword >> bit & 1 and not (bit == 7 and reset)]
+    names = [(bit, special.get(bit, name)) for bit, name in CONTROLWORD_BITS.items() if bit not in _COMMAND_BITS]
+    return [name for bit, name in names if controlword >> bit & 1]

@@ -20,9 +20,11 @@ SCHEMA_VERSION = 1
 _EMPTY: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Record:
-    """``service``  sdo.read, sdo.write, sdo, tpdo, rpdo, nmt, boot-up, heartbeat, guarding, sync, time, emcy, lss,
+    """Nobody changes a record once it is made; it is not frozen because making a frozen one takes three times as long.
+
+    ``service``  sdo.read, sdo.write, sdo, tpdo, rpdo, nmt, boot-up, heartbeat, guarding, sync, time, emcy, lss,
                     error-frame, unknown.
     ``status``      ok; for SDO also aborted, unanswered, incomplete, damaged, stray; malformed for any service.
     ``frames``      numbers of the frames it came from, counted from 1 in the capture.
@@ -30,7 +32,7 @@ class Record:
     ``number``      which PDO, or which SDO channel.
     ``raw``         the object's bytes, low byte first as on the wire; of a PDO field its bits, padded with zeros.
     ``value``       None whenever no value was on the wire: a read request never has one.
-    ``scaled``      ``value`` in ``unit``.
+    ``unit``        of ``scaled`` where there is one, else of ``value`` itself.
     ``state``       PDS state (CiA 402) or NMT state by name.
     ``names_from``  eds:<name>, cia301, cia302, cia402, or None where nobody names the object.
     ``mapping_from`` PDO only: traffic, eds:<name>, or None for an unknown mapping.

@@ -96,7 +96,7 @@ def _value(record: Record) -> str:
     if record.service in ("emcy", "time", "sync", "nmt", "lss", "error-frame", "boot-up", "heartbeat", "guarding"):
         return ""
     if record.value is not None and record.raw is not None:
-        unit = record.unit if record.scaled == record.value else None
+        unit = record.unit if record.scaled is None else None
         return value_text(record.index, record.value, record.raw, bool(record.bits), unit)
     return hex_text(record.raw) if record.raw is not None else "-"
 

@@ -8,6 +8,8 @@ from opendiag.decode.node_view import NodeView
 from opendiag.decode.records import Record
 from opendiag.decode.sdo_transfer import Outcome, Transfer
 from opendiag.decode.values import guesses, interpret
+from opendiag.dictionary.datatypes import byte_width
+from opendiag.dictionary.model import Variable
 from opendiag.wire.sdo_abort import SdoAbortCode
 
 _CUTS = {"capture-end": "before the capture ends", "next-request": "before the client's next request"}
@@ -15,47 +17,54 @@ _CUTS = {"capture-end": "before the capture ends", "next-request": "before the c
 
 def sdo_record(node: NodeView, number: int, channel: str | None, can_id: int | None, transfer: Transfer) -> Record:
     """``can_id`` of the frame that ended the transfer, None when the end of the capture did."""
-    status = "damaged" if transfer.outcome is Outcome.DONE and transfer.doubtful else transfer.outcome.value
-    problems = list(transfer.problems.values())
-    flags = tuple(transfer.problems)
-    fields: dict[str, Any] = {}
-    index, subindex = transfer.index, transfer.subindex
-    if index is not None and subindex is not None:
-        described = node.describe(index, subindex)
-        fields.update(name=described.name, names_from=described.names_from)
-        if described.variable is not None:
-            fields["type"] = described.variable.type_name
-    text = _outcome_text(transfer)
-    if transfer.outcome is Outcome.DONE:
-        fields["raw"] = raw = bytes(transfer.data)
-        fields["size"] = len(raw)
-        if status == "ok" and index is not None:
-            meaning = interpret(node, index, subindex or 0, raw)
-            fields.update(meaning.fields())
-            text, flags = meaning.text, meaning.flags + flags
-            if node.repeats((index, subindex), raw):
-                flags += ("unchanged",)
-        else:
-            text = guesses(raw)
+    fields = _object_fields(node, transfer)
+    texts = [_outcome_text(transfer), fields.pop("text", ""), *transfer.problems.values()]
     return Record(
         service=f"sdo.{transfer.kind}" if transfer.kind else "sdo",
         frames=tuple(transfer.frames),
-        status=status,
+        status="damaged" if transfer.outcome is Outcome.DONE and transfer.doubtful else transfer.outcome.value,
         time_ns=transfer.start_ns,
         channel=channel,
         can_id=can_id,
         node=node.node_id,
         number=number,
-        index=index,
-        subindex=subindex,
-        text="; ".join(part for part in (text, *problems) if part),
+        index=transfer.index,
+        subindex=transfer.subindex,
+        text="; ".join(filter(None, texts)),
         transfer=transfer.protocol,
         abort_code=None if transfer.abort is None else transfer.abort.code,
         response_ns=_span(transfer.start_ns, transfer.answer_ns),
         took_ns=_span(transfer.start_ns, transfer.end_ns) if len(transfer.frames) > 1 else None,
-        flags=flags,
-        **{key: value for key, value in fields.items() if key not in ("text", "flags")},
+        flags=fields.pop("flags", ()) + tuple(transfer.problems),
+        **fields,
     )
+
+
+def _object_fields(node: NodeView, transfer: Transfer) -> dict[str, Any]:
+    """Name, type, and the value where there was one: finished transfers, and expedited writes whatever came of them."""
+    if transfer.index is None or transfer.subindex is None:
+        return {"raw": bytes(transfer.data)} if transfer.outcome is Outcome.DONE else {}
+    described = node.describe(transfer.index, transfer.subindex)
+    type_name = None if described.variable is None else described.variable.type_name
+    fields: dict[str, Any] = {"name": described.name, "names_from": described.names_from, "type": type_name}
+    attempted = transfer.kind == "write" and transfer.protocol == "expedited"
+    if transfer.outcome is not Outcome.DONE and not attempted:
+        return fields
+    raw = _counting(described.variable, transfer)
+    fields.update(raw=raw, size=len(raw))
+    if transfer.doubtful:
+        return {**fields, "text": guesses(raw)}
+    fields.update(interpret(node, transfer.index, transfer.subindex, raw).fields())
+    if transfer.outcome is Outcome.DONE and node.repeats((transfer.index, transfer.subindex), raw):
+        fields["flags"] += ("unchanged",)
+    return fields
+
+
+def _counting(variable: Variable | None, transfer: Transfer) -> bytes:
+    """The bytes that count. Where their number was not indicated all four came, and the type says how many of them."""
+    raw = bytes(transfer.data)
+    width = byte_width(variable.data_type) if variable is not None else None
+    return raw[:width] if width is not None and "size-not-indicated" in transfer.problems else raw
 
 
 def _outcome_text(transfer: Transfer) -> str:

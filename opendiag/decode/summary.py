@@ -8,6 +8,7 @@ from typing import Any
 from opendiag.cia402.states import PdsState
 from opendiag.decode.decoder import Decoder
 from opendiag.decode.records import Record
+from opendiag.decode.values import axis_of
 from opendiag.frame import Frame
 from opendiag.wire.cob_id import Service
 
@@ -25,7 +26,7 @@ class NodeSummary:
     channel: str | None
     labels: dict[str, set[str]] = field(default_factory=dict)
     nmt_state: str | None = None
-    pds_state: str | None = None
+    axis_states: dict[int, str] = field(default_factory=dict)
     reads: int = 0
     writes: int = 0
     aborts: int = 0
@@ -36,6 +37,13 @@ class NodeSummary:
     heartbeat_min_ns: int | None = None
     heartbeat_max_ns: int | None = None
     last_heartbeat_ns: int | None = None
+
+    @property
+    def pds_state(self) -> str | None:
+        """As in "FAULT"; of several axes "1: FAULT, 2: SWITCHED ON"."""
+        if len(self.axis_states) < 2:
+            return next(iter(self.axis_states.values()), None)
+        return ", ".join(f"{axis + 1}: {state}" for axis, state in sorted(self.axis_states.items()))
 
     def cob_ids(self) -> list[str]:
         """As in "665/5E5 SDO", "4E5 TPDO4"."""
@@ -57,8 +65,8 @@ class NodeSummary:
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
         out = asdict(self)
-        del out["labels"]
-        return {**out, "cob_ids": self.cob_ids()}
+        del out["labels"], out["axis_states"]
+        return {**out, "pds_state": self.pds_state, "cob_ids": self.cob_ids()}
 
 
 class Summary:
@@ -105,7 +113,7 @@ class Summary:
         elif record.service in ("heartbeat", "boot-up", "guarding"):
             _count_state(node, record)
         if record.state is not None and record.index is not None:
-            node.pds_state = PdsState[record.state].value
+            node.axis_states[axis_of(record.index)] = PdsState[record.state].value
 
 
 def _count_sdo(node: NodeSummary, record: Record) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from opendiag.cia402 import errors as cia402_errors
@@ -39,7 +40,12 @@ class Meaning:
     flags: tuple[str, ...] = ()
 
     def fields(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        """By name, in a dict that the caller may change."""
+        return dict(zip(_MEANING_FIELDS, _meaning_values(self), strict=True))
+
+
+_MEANING_FIELDS = tuple(Meaning.__dataclass_fields__)
+_meaning_values = attrgetter(*_MEANING_FIELDS)
 
 
 def interpret(node: NodeView, index: int, subindex: int, raw: bytes, bits: int | None = None) -> Meaning:
@@ -63,7 +69,8 @@ def _interpret(node: NodeView, index: int, subindex: int, raw: bytes, bits: int 
     scaled = unit = None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         if value is None:
-            notes.append(f"{len(raw)} bytes where {variable.type_name} has {datatypes.byte_width(variable.data_type)}")
+            length = f"{len(raw)} byte{'s' * (len(raw) != 1)}"
+            notes.append(f"{length} where {variable.type_name} has {datatypes.byte_width(variable.data_type)}")
     else:
         special = _special(node, index, subindex)
         if special is not None and isinstance(value, int):
@@ -73,7 +80,8 @@ def _interpret(node: NodeView, index: int, subindex: int, raw: bytes, bits: int 
             named, text = _named(variable, value)
             notes.append(text)
         if variable.unit:
-            unit, scaled = variable.unit, _scale(value, variable.factor)
+            unit = variable.unit
+            scaled = None if variable.factor == 1 else _scale(value, variable.factor)
             notes.append(_scaled_text(variable, value))
     return Meaning(
         name=described.name,
@@ -146,7 +154,7 @@ def said(node: NodeView, index: int, subindex: int, raw: bytes, bits: int | None
     if meaning.value is None:
         value = hex_text(raw)
     else:
-        unit = meaning.unit if meaning.scaled == meaning.value else None
+        unit = meaning.unit if meaning.scaled is None else None
         value = value_text(index, meaning.value, raw, bool(meaning.bits), unit)
     if not meaning.text:
         return value

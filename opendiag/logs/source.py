@@ -8,6 +8,7 @@ import stat
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -60,7 +61,7 @@ def lines_of(stream: Any, name: str) -> Iterator[str]:
     if b"\0" in head:
         raise NotALog(name, None)
     readline = getattr(stream, "readline", None)
-    return _text(stream if readline is None else iter(lambda: readline(_LONGEST_LINE), b""))
+    return _text(stream if readline is None else iter(partial(readline, _LONGEST_LINE), b""))
 
 
 def _head(stream: Any, name: str) -> bytes:

@@ -49,9 +49,30 @@ def test_the_most_specific_text_wins(code, vendor, text):
     assert error_text(code, vendor) == text
 
 
-@given(st.integers(0, 0xFFFF), st.none() | st.sampled_from([0, SERVOTRONIX]) | st.integers(0, 0xFFFFFFFF))
-def test_every_code_has_a_text(code, vendor):
-    assert error_text(code, vendor)
+def text_by_questions(code, vendor):
+    """Vendor, exact code, the code's tens, its hundreds, and what CiA 301 says, in that order."""
+    own = VENDOR_CODES.get(vendor, {})
+    for table, key in ((own, code), (CIA402_CODES, code), (CIA402_CODES, code // 16 * 16)):
+        if key in table:
+            return table[key]
+    return CIA402_CODES[code // 256 * 256] if code // 256 * 256 in CIA402_CODES else code_text(code)
+
+
+@pytest.mark.parametrize("vendor", [None, 0, SERVOTRONIX, 0xFFFFFFFF])
+def test_every_code_has_the_text_that_fits_it_best(vendor):
+    texts = [error_text(code, vendor) for code in range(0x10000)]
+    assert all(texts)
+    assert texts == [text_by_questions(code, vendor) for code in range(0x10000)]
+
+
+@given(st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF).filter(lambda vendor: vendor not in VENDOR_CODES))
+def test_a_vendor_we_do_not_know_changes_nothing(code, vendor):
+    assert error_text(code, vendor) == error_text(code)
+
+
+@pytest.mark.parametrize("code", [0x0000, 0x00FF])
+def test_class_00_is_no_error(code):
+    assert error_text(code) == "error reset or no error"
 
 
 @given(st.integers(0, 0xFFFF))

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opendiag.cia402.homing import HomingResult, homing_result, method_text
+from opendiag.dictionary import builtin
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,28 @@ def test_methods_7_to_10_are_mirrored_by_11_to_14(method):
     assert " ".join(words) == method_text(method + 4)
 
 
+MIRROR = {"positive": "negative", "negative": "positive"}
+
+
+@pytest.mark.parametrize(("method", "mirrored"), [(1, 2), (3, 5), (4, 6), (17, 18), (19, 21), (20, 22), (33, 34)])
+def test_methods_for_one_end_are_mirrored_by_those_for_the_other(method, mirrored):
+    assert " ".join(MIRROR.get(word, word) for word in method_text(method).split(" ")) == method_text(mirrored)
+
+
+def test_the_methods_of_the_standard():
+    known = [method for method in range(-128, 128) if "specific" not in method_text(method)]
+    known = [method for method in known if "reserved" not in method_text(method)]
+    assert known == [*range(15), *range(17, 31), 33, 34, 35, 37]
+    assert len({method_text(method) for method in known}) == len(known)
+    assert all(method_text(method) == "manufacturer specific homing method" for method in range(-128, 0))
+
+
+def test_the_dictionary_has_the_same_methods():
+    values = builtin.get(0x6098, 0).values
+    assert all(method_text(method) == text for method, text in values.items())
+    assert builtin.get(0x60E3, 1).values == values
+
+
 @given(st.integers(-128, 127))
 def test_every_method_has_a_text(method):
     assert method_text(method)
@@ -63,6 +86,17 @@ def test_every_method_has_a_text(method):
 @pytest.mark.parametrize("other_bits", [0, 0x0237, 0xCBFF])
 def test_results(word, result, other_bits):
     assert homing_result(word | other_bits) is result
+
+
+def test_every_statusword_has_one_result_unless_attained_and_error_are_both_set():
+    for word in range(0x10000):
+        reached, attained, error = (bool(word >> bit & 1) for bit in (10, 12, 13))
+        result = homing_result(word)
+        assert (result is None) == (attained and error)
+        if result is not None:
+            assert result.failed == error
+            assert (result is HomingResult.DONE) == (attained and reached)
+            assert (result is HomingResult.RUNNING) == (not attained and not error and not reached)
 
 
 def test_what_has_failed():

@@ -15,6 +15,8 @@ from opendiag.cia402.states import (
     transition,
 )
 
+S, C = PdsState, Command
+
 
 def state_by_questions(word):
     """The state diagram read bit by bit, instead of by masks and values."""
@@ -58,6 +60,7 @@ def test_every_state_has_a_pattern():
     [
         (0x0000, PdsState.NOT_READY_TO_SWITCH_ON),
         (0x0250, PdsState.SWITCH_ON_DISABLED),
+        (0x1270, PdsState.SWITCH_ON_DISABLED),
         (0x0231, PdsState.READY_TO_SWITCH_ON),
         (0x0233, PdsState.SWITCHED_ON),
         (0x0237, PdsState.OPERATION_ENABLED),
@@ -110,10 +113,36 @@ def test_all_65536_controlwords_are_one_command_each():
         assert len(fitting) == 1
 
 
+#: Bits 7, 3, 2, 1, 0 as the profile writes them; x is either.
+PROFILE = {
+    Command.SHUTDOWN: "0x110",
+    Command.SWITCH_ON: "00111",
+    Command.ENABLE_OPERATION: "01111",
+    Command.DISABLE_VOLTAGE: "0xx0x",
+    Command.QUICK_STOP: "0x01x",
+    Command.FAULT_RESET: "1xxxx",
+}
+
+
+def commands_of_the_profile(controlword):
+    text = "".join(str(controlword >> bit & 1) for bit in (7, 3, 2, 1, 0))
+    return [
+        command
+        for command, pattern in PROFILE.items()
+        if all(p in ("x", t) for p, t in zip(pattern, text, strict=True))
+    ]
+
+
+def test_every_controlword_is_one_command_of_the_profile():
+    assert [w for w in range(0x10000) if commands_of_the_profile(w) != [controlword_command(w)]] == []
+
+
 @pytest.mark.parametrize(
     ("word", "command"),
     [
         (0x0000, Command.DISABLE_VOLTAGE),
+        (0x0001, Command.DISABLE_VOLTAGE),
+        (0x000D, Command.DISABLE_VOLTAGE),
         (0x0002, Command.QUICK_STOP),
         (0x000B, Command.QUICK_STOP),
         (0x0006, Command.SHUTDOWN),
@@ -160,28 +189,92 @@ def test_from_switch_on_disabled_to_operation_enabled_and_back():
     assert state is PdsState.SWITCH_ON_DISABLED
 
 
-@pytest.mark.parametrize(
-    ("state", "command", "number"),
-    [
-        (PdsState.READY_TO_SWITCH_ON, Command.ENABLE_OPERATION, 3),
-        (PdsState.READY_TO_SWITCH_ON, Command.QUICK_STOP, 7),
-        (PdsState.OPERATION_ENABLED, Command.SHUTDOWN, 8),
-        (PdsState.OPERATION_ENABLED, Command.DISABLE_VOLTAGE, 9),
-        (PdsState.SWITCHED_ON, Command.DISABLE_VOLTAGE, 10),
-        (PdsState.OPERATION_ENABLED, Command.QUICK_STOP, 11),
-        (PdsState.QUICK_STOP_ACTIVE, Command.DISABLE_VOLTAGE, 12),
-        (PdsState.QUICK_STOP_ACTIVE, Command.ENABLE_OPERATION, 16),
-        (PdsState.SWITCH_ON_DISABLED, Command.ENABLE_OPERATION, None),
-        (PdsState.OPERATION_ENABLED, Command.ENABLE_OPERATION, None),
-        (PdsState.FAULT_REACTION_ACTIVE, Command.FAULT_RESET, None),
-        (PdsState.NOT_READY_TO_SWITCH_ON, Command.SHUTDOWN, None),
-    ],
-)
-def test_transitions_by_command(state, command, number):
-    step = transition(state, command)
-    assert (None if step is None else step.number) == number
+#: What each command does in each state it does something in: number of the transition and where it ends.
+EFFECTS = {
+    (S.SWITCH_ON_DISABLED, C.SHUTDOWN): (2, S.READY_TO_SWITCH_ON),
+    (S.READY_TO_SWITCH_ON, C.SWITCH_ON): (3, S.SWITCHED_ON),
+    (S.READY_TO_SWITCH_ON, C.ENABLE_OPERATION): (3, S.SWITCHED_ON),
+    (S.READY_TO_SWITCH_ON, C.DISABLE_VOLTAGE): (7, S.SWITCH_ON_DISABLED),
+    (S.READY_TO_SWITCH_ON, C.QUICK_STOP): (7, S.SWITCH_ON_DISABLED),
+    (S.SWITCHED_ON, C.ENABLE_OPERATION): (4, S.OPERATION_ENABLED),
+    (S.SWITCHED_ON, C.SHUTDOWN): (6, S.READY_TO_SWITCH_ON),
+    (S.SWITCHED_ON, C.DISABLE_VOLTAGE): (10, S.SWITCH_ON_DISABLED),
+    (S.SWITCHED_ON, C.QUICK_STOP): (10, S.SWITCH_ON_DISABLED),
+    (S.OPERATION_ENABLED, C.SWITCH_ON): (5, S.SWITCHED_ON),
+    (S.OPERATION_ENABLED, C.SHUTDOWN): (8, S.READY_TO_SWITCH_ON),
+    (S.OPERATION_ENABLED, C.DISABLE_VOLTAGE): (9, S.SWITCH_ON_DISABLED),
+    (S.OPERATION_ENABLED, C.QUICK_STOP): (11, S.QUICK_STOP_ACTIVE),
+    (S.QUICK_STOP_ACTIVE, C.DISABLE_VOLTAGE): (12, S.SWITCH_ON_DISABLED),
+    (S.QUICK_STOP_ACTIVE, C.ENABLE_OPERATION): (16, S.OPERATION_ENABLED),
+    (S.FAULT, C.FAULT_RESET): (15, S.SWITCH_ON_DISABLED),
+}
+
+
+@pytest.mark.parametrize("state", PdsState)
+@pytest.mark.parametrize("command", Command)
+def test_what_a_command_does_in_a_state(state, command):
+    found = transition(state, command)
+    assert (found and (found.number, found.target)) == EFFECTS.get((state, command))
+    assert found is None or (found.source is state and command in found.commands)
 
 
 def test_one_command_has_one_effect_in_a_state():
     pairs = [(t.source, command) for t in TRANSITIONS for command in t.commands]
     assert len(set(pairs)) == len(pairs)
+
+
+def test_no_two_transitions_join_the_same_states():
+    pairs = [(t.source, t.target) for t in TRANSITIONS]
+    assert len(set(pairs)) == len(pairs)
+    assert all(t.source is not t.target for t in TRANSITIONS)
+
+
+def test_what_the_drive_does_by_itself():
+    assert [t.number for t in TRANSITIONS if t.automatic] == [0, 1, 12, 13, 14]
+    assert [t.number for t in TRANSITIONS if not t.commands] == [0, 1, 13, 14]
+    assert [t.number for t in TRANSITIONS if t.source is None] == [0, 13]
+
+
+def reachable(start):
+    """States that commands and the drive's own steps lead to; a fault can happen in any of them."""
+    known, new = set(), {start}
+    while new:
+        known |= new
+        new = {t.target for t in TRANSITIONS if t.source in known or (t.source is None and t.number == 13)} - known
+    return known
+
+
+@pytest.mark.parametrize("state", PdsState)
+def test_from_every_state_a_drive_can_come_to_operation_enabled(state):
+    assert S.OPERATION_ENABLED in reachable(state)
+
+
+def test_from_power_on_every_state_can_be_reached():
+    assert reachable(S.NOT_READY_TO_SWITCH_ON) == set(PdsState)
+
+
+def test_nothing_returns_to_not_ready_to_switch_on():
+    assert reachable(S.SWITCH_ON_DISABLED) == set(PdsState) - {S.NOT_READY_TO_SWITCH_ON}
+
+
+def walk(state, *controlwords):
+    """State after each controlword; a drive that a word says nothing to stays."""
+    path = []
+    for word in controlwords:
+        found = transition(state, controlword_command(word))
+        state = found.target if found else state
+        path.append(state)
+    return path
+
+
+def test_the_usual_way_up_and_down():
+    assert walk(S.SWITCH_ON_DISABLED, 0x06, 0x07, 0x0F) == [S.READY_TO_SWITCH_ON, S.SWITCHED_ON, S.OPERATION_ENABLED]
+    assert walk(S.OPERATION_ENABLED, 0x07, 0x06, 0x00) == [S.SWITCHED_ON, S.READY_TO_SWITCH_ON, S.SWITCH_ON_DISABLED]
+
+
+def test_ways_that_masters_get_wrong():
+    assert walk(S.SWITCH_ON_DISABLED, 0x0F, 0x07) == [S.SWITCH_ON_DISABLED] * 2
+    assert walk(S.READY_TO_SWITCH_ON, 0x0F, 0x0F) == [S.SWITCHED_ON, S.OPERATION_ENABLED]
+    assert walk(S.FAULT, 0x06, 0x0F, 0x00, 0x80) == [S.FAULT] * 3 + [S.SWITCH_ON_DISABLED]
+    assert walk(S.FAULT_REACTION_ACTIVE, 0x80, 0x06) == [S.FAULT_REACTION_ACTIVE] * 2
+    assert walk(S.OPERATION_ENABLED, 0x02, 0x06, 0x07, 0x0F) == [S.QUICK_STOP_ACTIVE] * 3 + [S.OPERATION_ENABLED]

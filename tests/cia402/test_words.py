@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opendiag.cia402.modes import Mode
 from opendiag.cia402.states import pds_state
 from opendiag.cia402.words import (
     CONTROLWORD_MODE_BITS,
@@ -135,5 +136,42 @@ def test_the_dictionary_has_the_same_words():
 
 
 def test_modes_only_name_bits_that_the_standard_leaves_to_them():
+    assert set(STATUSWORD_MODE_BITS) | set(CONTROLWORD_MODE_BITS) <= set(Mode)
     assert {bit for bits in STATUSWORD_MODE_BITS.values() for bit in bits} == {12, 13}
     assert {bit for bits in CONTROLWORD_MODE_BITS.values() for bit in bits} == {4, 5, 6, 9}
+
+
+# -- every word ----------------------------------------------------------------------------------------------------
+
+
+def names_of_single_bits(mode):
+    """No single bit but the first is a state that needs voltage, and that one gets a note."""
+    texts = [statusword_text(1 << bit, mode) for bit in range(16)]
+    assert all(len(text) == 1 for text in texts)
+    return [text[0] for text in texts]
+
+
+def needs_voltage(statusword):
+    low = statusword & 0x6F
+    return low in (0x21, 0x23, 0x27, 0x07)
+
+
+@pytest.mark.parametrize("mode", [None, -1, *range(12)])
+def test_every_set_bit_is_named_once_lowest_first(mode):
+    names = names_of_single_bits(mode)
+    assert len(set(names)) == 16
+    assert all(names)
+    for word in range(0x10000) if mode == 1 else range(0, 0x10000, 7):
+        expected = [name for bit, name in enumerate(names) if word >> bit & 1]
+        if needs_voltage(word) and not word & 0x10:
+            expected.append(NO_VOLTAGE)
+        assert statusword_text(word, mode) == expected
+
+
+@pytest.mark.parametrize("mode", [None, -1, *range(12)])
+def test_every_controlword_bit_beyond_the_command_is_named_once(mode):
+    names = {bit: text for bit in range(16) for text in controlword_text(1 << bit, mode)}
+    assert list(names) == [4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15]
+    assert len(set(names.values())) == 11
+    for word in range(0, 0x10000, 7):
+        assert controlword_text(word, mode) == [name for bit, name in names.items() if word >> bit & 1]

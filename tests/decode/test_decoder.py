@@ -16,7 +16,7 @@ from opendiag.decode.summary import Summary
 from opendiag.dictionary.datatypes import DataType
 from opendiag.dictionary.library import Library, load
 from opendiag.frame import FD_LENGTHS, Frame
-from opendiag.wire import emcy, heartbeat, lss, nmt, time_stamp
+from opendiag.wire import emcy, heartbeat, lss, nmt, sdo, time_stamp
 from opendiag.wire.nmt import NmtCommand, NmtState
 
 NODE = 5
@@ -61,9 +61,9 @@ def test_the_example_capture_with_its_dictionary():
 
     assert facts(tpdo, "name", "value", "raw") == ("Control Effort", 5872, bytes.fromhex("f0160000"))
     assert facts(tpdo, "mapping_from", "bit_offset", "bit_width") == ("eds:stepim", 0, 32)
-    assert facts(current, "name", "value", "scaled", "unit") == ("Current Actual Value", 219, 219, "mA")
+    assert facts(current, "name", "value", "scaled", "unit") == ("Current Actual Value", 219, None, "mA")
     assert facts(current, "raw", "size", "transfer", "type") == (b"\xdb\0", 2, "expedited", "INTEGER16")
-    assert facts(position, "value", "scaled", "unit") == (6192612, 6192612, "counts")
+    assert facts(position, "value", "scaled", "unit") == (6192612, None, "counts")
     assert position.text == "= 1511.868164 rev (4096 counts per rev)"
     for record in (status, again):
         assert facts(record, "value", "raw", "state") == (0x0227, b"\x27\2", "OPERATION_ENABLED")
@@ -297,11 +297,34 @@ def test_a_damaged_transfer_has_bytes_and_no_value():
 @pytest.mark.parametrize("by_client", [True, False], ids=["client", "server"])
 @pytest.mark.parametrize("kind", ["read", "write"])
 def test_an_aborted_transfer(kind, by_client):
-    (record,) = decode_talk(aborted(expedited(kind, b"\1", index=0x6041), 1, by_client, 0x0609_0011))
+    (record,) = decode_talk(aborted(expedited(kind, b"\1", index=0x6041, subindex=0), 1, by_client, 0x0609_0011))
     assert facts(record, "service", "status", "abort_code") == (f"sdo.{kind}", "aborted", 0x0609_0011)
-    assert facts(record, "raw", "value", "size") == (None, None, None)
     who = "client" if by_client else "server"
-    assert record.text == f"aborted by the {who}: 06090011h the subindex does not exist"
+    text = f"aborted by the {who}: 06090011h the subindex does not exist"
+    if kind == "read":
+        assert facts(record, "raw", "value", "size") == (None, None, None)
+        assert record.text == text
+    else:  # what the client tried to write was on the wire; one byte is no statusword
+        assert facts(record, "raw", "value", "size") == (b"\1", None, 1)
+        assert record.text == f"{text}; 1 byte where UNSIGNED16 has 2"
+
+
+def test_the_value_of_a_refused_write_is_what_was_tried():
+    (record,) = decode_talk(
+        aborted(expedited("write", b"\x0f\0", index=0x6040, subindex=0), 1, not CLIENT, 0x0800_0022)
+    )
+    assert facts(record, "status", "value", "raw") == ("aborted", 0x000F, b"\x0f\0")
+    assert "present device state; enable operation" in record.text
+    assert "unchanged" not in record.flags
+
+
+def test_a_size_that_is_not_indicated_is_that_of_the_type():
+    for index, raw, value in ((0x6041, b"\x27\2\0\0", 0x0227), (0x6061, b"\xfe\1\2\3", -2), (0x6064, u32(7), 7)):
+        request = sdo.UploadInitiate(index, 0).encode()
+        answer = sdo.UploadInitiated(index, 0, raw, sized=False).encode()
+        (record,) = decode_talk([(CLIENT, request), (not CLIENT, answer)])
+        assert facts(record, "status", "value") == ("ok", value)
+        assert "size-not-indicated" in record.flags
 
 
 def test_a_client_that_waited_in_vain():
@@ -314,7 +337,9 @@ def test_what_the_end_of_the_capture_cuts_off_has_no_value(talk):
     for count in range(1, len(talk.messages)):
         (record,) = decode_talk(talk.messages[:count])
         assert record.status == ("unanswered" if count == 1 else "incomplete")
-        assert facts(record, "value", "raw", "scaled", "size", "can_id", "abort_code") == (None,) * 6
+        assert facts(record, "can_id", "abort_code") == (None,) * 2
+        if talk.kind == "read" or talk.protocol != "expedited":  # a write that says everything at once has its value
+            assert facts(record, "value", "raw", "scaled", "size") == (None,) * 4
         assert "before the capture ends" in record.text and "time" not in record.text.replace("times", "")
 
 

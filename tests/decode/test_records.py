@@ -76,7 +76,7 @@ def flags_in(tree):
             if called == "_alone":
                 found |= constants(node.args[1])
         if isinstance(node, ast.keyword) and node.arg == "flags":
-            found |= constants(node.value)
+            found |= constants(node.value) - {"flags"}
         if isinstance(node, ast.Assign):
             for target in node.targets:
                 if isinstance(target, ast.Subscript) and name_of(target.value) == "problems":

@@ -103,7 +103,7 @@ def test_level(fields, level):
 
 
 def test_the_unit_beside_the_value_is_that_of_the_number():
-    record = Record("sdo.read", (1, 2), index=0x6078, subindex=0, raw=b"\xdb\0", value=219, unit="mA", scaled=219.0)
+    record = Record("sdo.read", (1, 2), index=0x6078, subindex=0, raw=b"\xdb\0", value=219, unit="mA")
     assert row(record).value == "219 mA"
     assert row(replace(record, scaled=21.9, unit="%")).value == "219"
 

@@ -14,7 +14,6 @@ from opendiag.wire.emcy import ERROR_REGISTER_BITS
 
 TABLES = {"cia301": CIA301, "cia302": CIA302, "cia402": CIA402}
 ROWS = [row for table in TABLES.values() for row in table]
-EVERY_ROW = pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.index:04X}")
 SUBINDICES = (0, 1, 2, 3, 4, 5, 6, 0x40, 0x7F, 0xFE, 0xFF)
 ACCESSES = {"ro", "wo", "rw", "rww", "rwr", "const"}
 RECORD_TYPES = {
@@ -37,6 +36,19 @@ def items_of(row):
     return [*row.members.items(), (free, row.each)]
 
 
+def for_every_row(check):
+    """One test that says which row is wrong."""
+
+    def test():
+        for row in ROWS:
+            try:
+                check(row)
+            except AssertionError as error:
+                raise AssertionError(f"{row.index:04X}h {row.name}: {error}") from error
+
+    return test
+
+
 # --- the tables themselves -----------------------------------------------------------------------------------------
 
 
@@ -56,7 +68,7 @@ def test_tables_keep_to_their_areas():
     assert all(0x6000 <= row.index <= last_of(row) <= 0x67FF for row in CIA402)
 
 
-@EVERY_ROW
+@for_every_row
 def test_every_member_is_complete(row):
     for sub, item in items_of(row):
         assert 0 <= sub <= 0xFE
@@ -67,7 +79,7 @@ def test_every_member_is_complete(row):
         assert item.factor == 1 or item.unit, "a factor without a unit says nothing"
 
 
-@EVERY_ROW
+@for_every_row
 def test_a_value_is_a_quantity_or_a_code(row):
     """A unit and names of values exclude one another, but for a value that switches the thing off."""
     for _, item in items_of(row):
@@ -75,7 +87,7 @@ def test_a_value_is_a_quantity_or_a_code(row):
         assert not item.unit or set(item.values.values()) <= {"off"}
 
 
-@EVERY_ROW
+@for_every_row
 def test_named_bits_and_values_fit_the_type(row):
     for _, item in items_of(row):
         if not (item.bits or item.values):
@@ -87,7 +99,7 @@ def test_named_bits_and_values_fit_the_type(row):
         assert len(set(item.bits.values())) == len(item.bits)
 
 
-@EVERY_ROW
+@for_every_row
 def test_the_shape_fits_the_object_type(row):
     if row.object_type in (ObjectType.VAR, ObjectType.DOMAIN):
         assert list(row.members) == [0]
@@ -147,7 +159,7 @@ def test_sentence_case():
     assert not in_sentence_case("guard time")
 
 
-@EVERY_ROW
+@for_every_row
 def test_names_are_in_sentence_case(row):
     names = [row.name, *(item.name for item in row.members.values()), *([row.each.name] if row.each else [])]
     assert [name for name in names if not name or name != name.strip() or not in_sentence_case(name)] == []
@@ -159,7 +171,7 @@ def test_no_two_objects_share_a_name():
     assert {name for name in names if names.count(name) > 1} == {"SDO server parameter", "Store EDS"}
 
 
-@EVERY_ROW
+@for_every_row
 def test_no_two_members_share_a_name(row):
     names = [item.name for item in row.members.values()]
     names += [row.each.name.format(sub) for sub in range(1, row.last_subindex + 1) if sub not in row.members]
