@@ -62,7 +62,8 @@ def test_another_length_than_the_types_is_no_value(data_type):
             assert meaning.value is not None and not meaning.flags
         else:
             assert meaning.value is None and meaning.flags == ("length-mismatch",)
-            assert f"{length} bytes where" in meaning.text
+            plural = "" if length == 1 else "s"
+            assert f"{length} byte{plural} where" in meaning.text
 
 
 @given(st.sampled_from([*BIT_WIDTHS, 0x40, DataType.VISIBLE_STRING]), st.integers(1, 255), st.data())
@@ -350,7 +351,7 @@ def test_value_text(index, value, raw, bits, text):
         (0x606C, u32(12345), "12345 = 123.45 rpm"),
         (0x6064, u32(6192612), "6192612 counts = 1511.868164 rev (4096 counts per rev)"),
         (0x6060, b"\1", "1: profile position (pp)"),
-        (0x6078, b"\xdb", "DB: 1 bytes where INTEGER16 has 2"),
+        (0x6078, b"\xdb", "DB: 1 byte where INTEGER16 has 2"),
         (0x60FA, u32(5872), "5872"),
     ],
 )

@@ -165,6 +165,8 @@ def test_a_cut_last_line_is_no_frame(cut: str) -> None:
         ("can0  665   [2]  40 7G", "log-length-mismatch"),
         ("can0  665   [2]  40`78`60", "log-length-mismatch"),
         ("can0  665   [1]  40 and more", "log-length-mismatch"),
+        ("can0  665   [2]  4078", "log-length-mismatch"),
+        ("can0  665   [2] 407860", "log-length-mismatch"),
         ("can0  665   [9]  00 00 00 00 00 00 00 00 00", "log-length-mismatch"),
         ("can0  665  [09]  00 00 00 00 00 00 00 00 00", "log-not-a-frame"),
         ("can0  FFF   [1]  40", "log-not-a-frame"),
