@@ -341,7 +341,7 @@ class SdoObserver:
             transfer.problems.setdefault("block-repeated", text)
         if transfer.block.ack(transfer, message.sequence):
             transfer.phase = Phase.BLOCK_UPLOAD_END if self._client else Phase.BLOCK_DOWNLOAD_END
-        transfer.block.block_size = message.block_size
+        transfer.block.block_size = message.block_size or transfer.block.block_size
 
     def _block_end(self, message: sdo_block.BlockEnd) -> None:
         transfer = self._expect(Phase.BLOCK_DOWNLOAD_END if self._client else Phase.BLOCK_UPLOAD_END)

@@ -195,7 +195,7 @@ def _special(node: NodeView, index: int, subindex: int) -> _Special | None:
     if 0x1200 <= index <= 0x12FF:
         return _cob_id if subindex in (1, 2) else None
     if 0x1400 <= index <= 0x15FF or 0x1800 <= index <= 0x19FF:
-        return {1: _cob_id, 2: _transmission_type}.get(subindex)
+        return _cob_id if subindex == 1 else None
     if 0x1600 <= index <= 0x17FF or 0x1A00 <= index <= 0x1BFF:
         return _mapping_entry if subindex else None
     if index in (0x1003, 0x1016):
@@ -248,21 +248,6 @@ def _sync_cob_id(node: NodeView, index: int, value: int) -> tuple[str | None, tu
     cob_id = CobId.decode(value)
     role = "produces" if cob_id.bit_30 else "does not produce"
     return None, (), f"CAN-ID {cob_id.text}, {role} {'SYNC' if index == 0x1005 else 'TIME'}"
-
-
-def _transmission_type(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str, ...], str]:
-    if value == 0:
-        text = "synchronous, acyclic"
-    elif value <= 240:
-        text = "synchronous, every SYNC" if value == 1 else f"synchronous, every {value} SYNCs"
-    else:
-        text = {
-            252: "on remote request, sampled at SYNC",
-            253: "on remote request",
-            254: "event driven (manufacturer)",
-            255: "event driven (profile)",
-        }.get(value, "reserved")
-    return None, (), text
 
 
 def _mapping_entry(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str, ...], str]:

@@ -110,21 +110,24 @@ class BlockUploadStart:
 
 @dataclass(frozen=True, slots=True)
 class BlockAck:
-    """Receiver of a sub-block: everything up to segment ``sequence`` arrived (A2h). 0: nothing did."""
+    """Receiver of a sub-block: everything up to segment ``sequence`` arrived (A2h). 0: nothing did.
+
+    ``block_size`` is that of the next sub-block. After the last one it means nothing, and may be 0.
+    """
 
     sequence: int
     block_size: int
 
     def encode(self) -> bytes:
         _check_sequence(self.sequence)
-        _check_block_size(self.block_size)
+        _check_block_size(self.block_size or 1)
         return bytes([0xA2, self.sequence, self.block_size]) + bytes(5)
 
     @classmethod
     def decode(cls, data: bytes) -> BlockAck:
         require(data, 3, "a sub-block acknowledge")
         _check_sequence(data[1], data)
-        _check_block_size(data[2], data)
+        _check_block_size(data[2] or 1, data)
         return cls(data[1], data[2])
 
 

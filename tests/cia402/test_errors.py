@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opendiag.cia402.errors import CIA402_CODES, SERVOTRONIX, VENDOR_CODES, error_text
+from opendiag.dictionary import load
 from opendiag.wire.emcy import CODES, code_text
 
 #: First byte of the codes of the profile: current, voltage, temperature, hardware, software, modules, monitoring.
@@ -87,3 +88,7 @@ def test_vendor_tables(vendor):
     codes = VENDOR_CODES[vendor]
     assert all(0 < code <= 0xFFFF and text for code, text in codes.items())
     assert all(error_text(code, vendor) == text for code, text in codes.items())
+
+
+def test_the_vendor_is_the_one_of_the_bundled_drive():
+    assert load("stepim").device.vendor_id == SERVOTRONIX == 0x2E1

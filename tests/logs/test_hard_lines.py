@@ -198,7 +198,7 @@ def test_remarks_behind_a_frame(tail: str) -> None:
     assert only(f"(1.5) can0 665#4078{tail}").data == b"\x40\x78"
 
 
-def test_a_paste_of_a_session() -> None:
+def test_a_paste_of_a_terminal() -> None:
     frames, log = read(
         "Hi, I plugged it in on 12/03 and this is what I get, see 665 below:",
         "```",
@@ -226,7 +226,7 @@ def test_a_paste_of_a_session() -> None:
         "I saw 123 [2] of them",
         "can0  665  8  40 41 60 00 00 00 00 00",
         "2024-01-01 [8] 11 22 33 44 55 66 77 88",
-        "issue #123#456 is fixed",
+        "bug #123#456 is fixed",
         "see 123#",
         "deadbeef [0] maybe",
         "http://example.com/123#abcd",

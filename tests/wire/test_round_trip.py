@@ -74,12 +74,12 @@ MESSAGES = [
     (
         sdo_block.BlockAck,
         sdo.decode_request,
-        st.builds(sdo_block.BlockAck, sequence=u7, block_size=block_size),
+        st.builds(sdo_block.BlockAck, sequence=u7, block_size=u7),
     ),
     (
         sdo_block.BlockAck,
         sdo.decode_response,
-        st.builds(sdo_block.BlockAck, sequence=u7, block_size=block_size),
+        st.builds(sdo_block.BlockAck, sequence=u7, block_size=u7),
     ),
     (sdo_block.BlockEnd, sdo.decode_request, st.builds(sdo_block.BlockEnd, unused=st.integers(0, 7), crc=u16)),
     (sdo_block.BlockEnd, sdo.decode_response, st.builds(sdo_block.BlockEnd, unused=st.integers(0, 7), crc=u16)),

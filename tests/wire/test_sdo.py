@@ -71,7 +71,7 @@ def test_every_command_byte_a_server_may_send():
         (BlockUploadInitiate(0x1000, 0, 1, 256), "protocol switch threshold 256 does not fit 8 bits"),
         (BlockAck(128, 1), "sequence number 128"),
         (BlockAck(-1, 1), "sequence number -1"),
-        (BlockAck(1, 0), "block size 0"),
+        (BlockAck(1, 128), "block size 128"),
         (BlockEnd(8, 0), "unused bytes 8 does not fit 3 bits"),
         (BlockEnd(0, 0x10000), "CRC 65536 does not fit 16 bits"),
         (BlockSegment(0, b"1234567", False), "segment number 0 is outside 1..127"),
