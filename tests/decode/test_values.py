@@ -238,7 +238,7 @@ def test_words_do_not_depend_on_how_much_was_said_before():
         (0x1400, 2, b"\0", "synchronous, acyclic"),
         (0x1400, 2, b"\1", "synchronous, every SYNC"),
         (0x1400, 2, b"\xf0", "synchronous, every 240 SYNCs"),
-        (0x1400, 2, b"\xf1", "reserved"),
+        (0x1400, 2, b"\xf1", ""),
         (0x1400, 2, b"\xfc", "on remote request, sampled at SYNC"),
         (0x1400, 2, b"\xfd", "on remote request"),
         (0x1400, 2, b"\xfe", "event driven (manufacturer)"),
