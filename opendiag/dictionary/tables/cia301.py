@@ -13,7 +13,6 @@ TRANSMISSION_TYPES = {
     0: "synchronous, acyclic",
     1: "synchronous, every SYNC",
     **{every: f"synchronous, every {every} SYNCs" for every in range(2, 241)},
-    **{reserved: "reserved" for reserved in range(241, 252)},
     252: "on remote request, sampled at SYNC",
     253: "on remote request",
     254: "event driven (manufacturer)",
