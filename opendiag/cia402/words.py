@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from opendiag.cia402.states import Command, PdsState, controlword_command, pds_state
+from opendiag.cia402.states import PdsState, pds_state
 from opendiag.dictionary.tables.cia402 import CONTROLWORD_BITS, STATUSWORD_BITS
-
-__all__ = ["Command", "controlword_command", "controlword_text", "statusword_text"]
 
 #: mode of operation -> bit -> name; bits that are not here have no meaning in that mode, or one of the device's own.
 STATUSWORD_MODE_BITS: dict[int, dict[int, str]] = {
@@ -35,14 +33,19 @@ _POWERED = (
 )
 
 
-def statusword_text(statusword: int, mode: int | None) -> list[str]:
-    """Every bit that is set, and what an absent one says. Bit 5 is inverted: set, no quick stop is under way."""
+def statusword_bits(statusword: int, mode: int | None) -> list[str]:
+    """Names of the bits that are set. Bit 5 is inverted: set, no quick stop is under way."""
     special = STATUSWORD_MODE_BITS.get(mode or 0, {})
-    named = [
+    return [
         "quick stop inactive (bit 5)" if bit == _QUICK_STOP_BIT else special.get(bit, name)
         for bit, name in STATUSWORD_BITS.items()
         if statusword >> bit & 1
     ]
+
+
+def statusword_text(statusword: int, mode: int | None) -> list[str]:
+    """The set bits, and what an absent one says."""
+    named = statusword_bits(statusword, mode)
     if pds_state(statusword) in _POWERED and not statusword >> _VOLTAGE_BIT & 1:
         named.append("but the voltage enabled bit is 0")
     return named

@@ -33,12 +33,13 @@ HEADINGS = ("frames", "time", "node", "service", "object", "value", "")
 
 def columns(cells: Sequence[str], with_time: bool, padded: bool = False) -> str:
     """One line; a cell that is wider than its column pushes the others, it is never cut."""
+    *aligned, last = cells
     parts = []
-    for place, (cell, width) in enumerate(zip(cells, _WIDTHS, strict=False)):
+    for place, (cell, width) in enumerate(zip(aligned, _WIDTHS, strict=False)):
         if place == 1 and not with_time:
             continue
         parts.append(cell.rjust(width) if place == 1 else cell.ljust(width))
-    line = "  ".join([*parts, cells[-1]])
+    line = "  ".join([*parts, last])
     return line if padded else line.rstrip()
 
 
@@ -63,8 +64,10 @@ class Printer:
         self.line(columns(HEADINGS, with_time), bold=True)
 
     def row(self, row: Row, with_time: bool) -> None:
-        cells = (row.frames, row.time, row.node, row.service, row.object, row.value)
-        self.hanging(columns((*cells, ""), with_time, padded=True), row.text, **_STYLES[row.level])
+        cells = [row.frames, row.time, row.node, row.service, row.object, row.value]
+        if not row.object and not row.value:  # a service without an object: its text begins where objects do
+            cells = cells[:4]
+        self.hanging(columns([*cells, ""], with_time, padded=True), row.text, **_STYLES[row.level])
 
     def hanging(self, head: str, text: str, **style: Any) -> None:
         """``text`` behind ``head``, wrapped under itself where the terminal ends."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from opendiag.decode.records import Record
-from opendiag.decode.values import hex_text, value_text
+from opendiag.decode.values import hex_text, is_hex, value_text
 from opendiag.frame import Frame
 
 _SERVICES = {
@@ -97,7 +97,8 @@ def _value(record: Record) -> str:
         return ""
     if record.value is not None and record.raw is not None:
         unit = record.unit if record.scaled is None else None
-        return value_text(record.index, record.value, record.raw, bool(record.bits), unit)
+        hexadecimal = bool(record.bits) or (record.index is not None and is_hex(record.index, record.subindex or 0))
+        return value_text(record.value, record.raw, hexadecimal, unit)
     return hex_text(record.raw) if record.raw is not None else "-"
 
 

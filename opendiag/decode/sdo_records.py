@@ -55,7 +55,9 @@ def _object_fields(node: NodeView, transfer: Transfer) -> dict[str, Any]:
     if transfer.doubtful:
         return {**fields, "text": guesses(raw)}
     fields.update(interpret(node, transfer.index, transfer.subindex, raw).fields())
-    if transfer.outcome is Outcome.DONE and node.repeats((transfer.index, transfer.subindex), raw):
+    if transfer.outcome is not Outcome.DONE:
+        fields["text"] = f"tried: {fields['text']}" if fields["text"] else ""
+    elif node.repeats((transfer.index, transfer.subindex), raw):
         fields["flags"] += ("unchanged",)
     return fields
 

@@ -10,7 +10,7 @@ from typing import Any
 from opendiag.cia402 import errors as cia402_errors
 from opendiag.cia402 import words
 from opendiag.cia402.modes import mode_text
-from opendiag.cia402.states import pds_state
+from opendiag.cia402.states import controlword_command, pds_state
 from opendiag.decode.node_view import NodeView
 from opendiag.dictionary import datatypes
 from opendiag.dictionary.datatypes import Value
@@ -20,8 +20,16 @@ from opendiag.wire import emcy
 from opendiag.wire.cob_id import CobId
 from opendiag.wire.pdo import MappingEntry, sign_extend
 
-#: Values that read better in hexadecimal: they are made of bits, or they are identifiers.
-_HEX_INDICES = frozenset({0x1000, 0x1002, 0x1003, 0x1005, 0x1012, 0x1014, 0x1018, 0x603F})
+#: (indices, subindices) whose numbers are identifiers, codes or signatures and read better in hexadecimal.
+_HEX_OBJECTS = (
+    ((0x1000, 0x1002, 0x1005, 0x1012, 0x1014), range(1)),
+    ((0x1003, 0x1010, 0x1011, 0x1018), range(1, 0xFF)),
+    (range(0x1200, 0x1300), range(1, 3)),
+    (range(0x1400, 0x1600), range(1, 2)),
+    (range(0x1600, 0x1800), range(1, 0xFF)),
+    (range(0x1800, 0x1A00), range(1, 2)),
+    (range(0x1A00, 0x1C00), range(1, 0xFF)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,27 +133,19 @@ def _printable(raw: bytes) -> bool:
     return all(32 <= byte < 127 for byte in raw)
 
 
-def value_text(index: int | None, value: Value, raw: bytes, bits: bool, unit: str | None = None) -> str:
-    """The value as a person would write it: words made of bits and identifiers in hexadecimal.
-
-    ``unit`` is that of the value itself, not of a scaled one.
-    """
-    number = _value_text(index, value, raw, bits)
-    return f"{number} {unit}" if unit else number
-
-
-def _value_text(index: int | None, value: Value, raw: bytes, bits: bool) -> str:
+def value_text(value: Value, raw: bytes, hexadecimal: bool, unit: str | None = None) -> str:
+    """The value as a person would write it. ``unit`` is that of the value itself, not of a scaled one."""
     if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, bytes):
-        return hex_text(value)
-    if isinstance(value, str):
-        return repr(value)
-    if isinstance(value, float):
-        return f"{value:.9g}"
-    if index is not None and (bits or is_hex(index)):
-        return f"0x{int.from_bytes(raw, 'little'):0{2 * len(raw)}X}"
-    return str(value)
+        text = "true" if value else "false"
+    elif isinstance(value, bytes):
+        text = hex_text(value)
+    elif isinstance(value, str):
+        text = repr(value)
+    elif isinstance(value, float):
+        text = f"{value:.9g}"
+    else:
+        text = f"0x{int.from_bytes(raw, 'little'):0{2 * len(raw)}X}" if hexadecimal else str(value)
+    return f"{text} {unit}" if unit else text
 
 
 def said(node: NodeView, index: int, subindex: int, raw: bytes, bits: int | None = None) -> str:
@@ -155,15 +155,17 @@ def said(node: NodeView, index: int, subindex: int, raw: bytes, bits: int | None
         value = hex_text(raw)
     else:
         unit = meaning.unit if meaning.scaled is None else None
-        value = value_text(index, meaning.value, raw, bool(meaning.bits), unit)
+        value = value_text(meaning.value, raw, bool(meaning.bits) or is_hex(index, subindex), unit)
     if not meaning.text:
         return value
     return f"{value} {meaning.text}" if meaning.text.startswith("=") else f"{value}: {meaning.text}"
 
 
-def is_hex(index: int) -> bool:
+def is_hex(index: int, subindex: int) -> bool:
     """True for objects whose number is an identifier, a code or a set of bits."""
-    return index in _HEX_INDICES or 0x1200 <= index <= 0x1BFF or _drive_index(index) in (0x6040, 0x6041, 0x603F)
+    if index >= 0x6000:
+        return _drive_index(index) in (0x603F, 0x6040, 0x6041)
+    return any(index in indices and subindex in subindices for indices, subindices in _HEX_OBJECTS)
 
 
 def hex_text(raw: bytes, limit: int = 24) -> str:
@@ -204,14 +206,15 @@ def _special(node: NodeView, index: int, subindex: int) -> _Special | None:
 
 
 def _statusword(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str, ...], str]:
-    state = pds_state(value)
-    named = tuple(words.statusword_text(value, node.mode(axis_of(index))))
+    state, mode = pds_state(value), node.mode(axis_of(index))
     head = state.value if state is not None else "no valid PDS state"
-    return (state.name if state is not None else None), named, "; ".join((head, ", ".join(named)))
+    text = ", ".join(words.statusword_text(value, mode))
+    named = tuple(words.statusword_bits(value, mode))
+    return (state.name if state is not None else None), named, f"{head}; {text}" if text else head
 
 
 def _controlword(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str, ...], str]:
-    command = words.controlword_command(value)
+    command = controlword_command(value)
     named = tuple(words.controlword_text(value, node.mode(axis_of(index))))
     head = command.value if command is not None else "no state command"
     return None, named, "; ".join(part for part in (head, ", ".join(named)) if part)

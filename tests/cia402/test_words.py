@@ -5,12 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opendiag.cia402.modes import Mode
-from opendiag.cia402.states import pds_state
+from opendiag.cia402.states import Command, controlword_command, pds_state
 from opendiag.cia402.words import (
     CONTROLWORD_MODE_BITS,
     STATUSWORD_MODE_BITS,
-    Command,
-    controlword_command,
     controlword_text,
     statusword_text,
 )

@@ -306,7 +306,7 @@ def test_an_aborted_transfer(kind, by_client):
         assert record.text == text
     else:  # what the client tried to write was on the wire; one byte is no statusword
         assert facts(record, "raw", "value", "size") == (b"\1", None, 1)
-        assert record.text == f"{text}; 1 byte where UNSIGNED16 has 2"
+        assert record.text == f"{text}; tried: 1 byte where UNSIGNED16 has 2"
 
 
 def test_the_value_of_a_refused_write_is_what_was_tried():
@@ -314,7 +314,7 @@ def test_the_value_of_a_refused_write_is_what_was_tried():
         aborted(expedited("write", b"\x0f\0", index=0x6040, subindex=0), 1, not CLIENT, 0x0800_0022)
     )
     assert facts(record, "status", "value", "raw") == ("aborted", 0x000F, b"\x0f\0")
-    assert "present device state; enable operation" in record.text
+    assert "present device state; tried: enable operation" in record.text
     assert "unchanged" not in record.flags
 
 

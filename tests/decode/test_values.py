@@ -323,25 +323,37 @@ def test_guesses(raw, bits, text):
 
 
 @pytest.mark.parametrize(
-    ("index", "value", "raw", "bits", "text"),
+    ("value", "raw", "hexadecimal", "text"),
     [
-        (0x2000, True, b"\1", False, "true"),
-        (0x2000, False, b"\0", False, "false"),
-        (0x2000, 5872, b"\xf0\x16", False, "5872"),
-        (0x2000, -1, b"\xff", False, "-1"),
-        (0x2000, 3, b"\3", True, "0x03"),
-        (0x6041, 0x227, b"\x27\2", False, "0x0227"),
-        (0x6841, 0x227, b"\x27\2", False, "0x0227"),
-        (0x1018, 737, u32(737), False, "0x000002E1"),
-        (0x2000, 1.5, bytes(4), False, "1.5"),
-        (0x2000, "StepIM", b"", False, "'StepIM'"),
-        (0x2000, b"\1\2", b"\1\2", False, "01 02"),
-        (None, 5, b"\5", False, "5"),
+        (True, b"\1", False, "true"),
+        (False, b"\0", False, "false"),
+        (5872, b"\xf0\x16", False, "5872"),
+        (-1, b"\xff", False, "-1"),
+        (-1, b"\xff", True, "0xFF"),
+        (0x227, b"\x27\2", True, "0x0227"),
+        (737, u32(737), True, "0x000002E1"),
+        (1.5, bytes(4), False, "1.5"),
+        ("StepIM", b"", False, "'StepIM'"),
+        (b"\1\2", b"\1\2", False, "01 02"),
     ],
 )
-def test_value_text(index, value, raw, bits, text):
-    assert value_text(index, value, raw, bits) == text
-    assert value_text(index, value, raw, bits, "mA") == f"{text} mA"
+def test_value_text(value, raw, hexadecimal, text):
+    assert value_text(value, raw, hexadecimal) == text
+    assert value_text(value, raw, hexadecimal, "mA") == f"{text} mA"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1000:00 1003:01 1005:00 1010:01 1014:00 1018:04 1200:01 1280:02 1400:01 1600:01 1800:01 1A00:40", True),
+        ("6041:00 6840:00 603F:00", True),
+        ("1001:00 1003:00 1017:00 1018:00 1200:00 1280:03 1400:02 1600:00 1800:05 1A00:00 2000:00 6064:00", False),
+    ],
+)
+def test_identifiers_codes_and_words_are_hexadecimal(text, expected):
+    for where in text.split():
+        index, subindex = (int(part, 16) for part in where.split(":"))
+        assert is_hex(index, subindex) is expected, where
 
 
 @pytest.mark.parametrize(
@@ -357,11 +369,6 @@ def test_value_text(index, value, raw, bits, text):
 )
 def test_said(index, raw, text):
     assert said(STEPIM, index, 0, raw) == text
-
-
-def test_which_objects_read_better_in_hexadecimal():
-    assert all(map(is_hex, (0x1000, 0x1018, 0x1200, 0x1800, 0x1A00, 0x6040, 0x6041, 0x603F, 0x6841)))
-    assert not any(map(is_hex, (0x1001, 0x1017, 0x2000, 0x6064, 0x6078)))
 
 
 @pytest.mark.parametrize(("index", "axis"), [(0x6041, 0), (0x6841, 1), (0x9FFF, 7), (0x2000, 0), (0xA000, 0)])
