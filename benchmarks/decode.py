@@ -24,26 +24,31 @@ def frames() -> list[Frame]:
     return made
 
 
-def with_opendiag(given: list[Frame]) -> int:
+def with_opendiag():
     decoder = Decoder({NODE: load("stepim")})
-    return sum(len(decoder.feed(frame)) for frame in given)
+    return lambda given: sum(len(decoder.feed(frame)) for frame in given)
 
 
-def with_canopen(given: list[Frame]) -> int:
+def with_canopen():
     network = canopen.Network()
     node = network.add_node(NODE, str(bundled_path("eds") / "stepim.eds"))
     node.tpdo.read(from_od=True)
     values = []
     for number in (1, 2):
         node.tpdo[number].add_callback(lambda pdo: values.extend(variable.raw for variable in pdo))
-    for frame in given:
-        network.notify(frame.can_id, bytearray(frame.data), 0.0)
-    return len(values)
+
+    def job(given: list[Frame]) -> int:
+        for frame in given:
+            network.notify(frame.can_id, bytearray(frame.data), 0.0)
+        return len(values)
+
+    return job
 
 
-def best(job, given: list[Frame]) -> tuple[float, float, int]:
+def best(make, given: list[Frame]) -> tuple[float, float, int]:
     rates = []
     for _ in range(ROUNDS):
+        job = make()  # reading the EDS is not what is measured
         start = time.process_time()
         count = job(given)
         rates.append(COUNT / (time.process_time() - start))

@@ -91,18 +91,14 @@ def _cut(mapping: Mapping, data: bytes) -> Iterator[tuple[MappingEntry, int, byt
 def _field(
     node: NodeView, entry: MappingEntry, offset: int, raw: bytes, base: dict[str, Any], flags: tuple[str, ...]
 ) -> Record:
-    fields = _meaning(node, entry, raw).fields()
-    fields["flags"] = flags + fields["flags"]
+    meaning = _meaning(node, entry, raw)
+    fields = {**base, **meaning.fields}
     if node.repeats((entry.index, entry.subindex), raw):
-        fields["flags"] += ("unchanged",)
+        fields["flags"] = (*flags, *meaning.flags, "unchanged")
+    elif flags:
+        fields["flags"] = flags + meaning.flags
     return Record(
-        **base,
-        index=entry.index,
-        subindex=entry.subindex,
-        bit_offset=offset,
-        bit_width=entry.bits,
-        raw=raw,
-        **fields,
+        index=entry.index, subindex=entry.subindex, bit_offset=offset, bit_width=entry.bits, raw=raw, **fields
     )
 
 
@@ -143,7 +139,7 @@ def _multiplexed(node: NodeView, frame: Frame, base: dict[str, Any], flags: tupl
         width = min(byte_width(variable.data_type) or 4, 4)
     raw = mpdo.data[:width]
     meaning = interpret(node, mpdo.index, mpdo.subindex, raw)
-    fields = meaning.fields()
+    fields = dict(meaning.fields)
     role = "to node" if mpdo.destination else "from node"
     fields["text"] = "; ".join(part for part in (f"multiplexed, {role} {mpdo.node_id}", meaning.text) if part)
     fields["flags"] = (*flags, *meaning.flags, "multiplexed")

@@ -54,7 +54,7 @@ def _object_fields(node: NodeView, transfer: Transfer) -> dict[str, Any]:
     fields.update(raw=raw, size=len(raw))
     if transfer.doubtful:
         return {**fields, "text": guesses(raw)}
-    fields.update(interpret(node, transfer.index, transfer.subindex, raw).fields())
+    fields.update(interpret(node, transfer.index, transfer.subindex, raw).fields)
     if transfer.outcome is not Outcome.DONE:
         fields["text"] = f"tried: {fields['text']}" if fields["text"] else ""
     elif node.repeats((transfer.index, transfer.subindex), raw):

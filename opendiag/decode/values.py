@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from operator import attrgetter
+from functools import cached_property
 from typing import Any
 
 from opendiag.cia402 import errors as cia402_errors
@@ -32,7 +32,7 @@ _HEX_OBJECTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Meaning:
     """The part of a record that `interpret` knows. The fields are those of `Record`."""
 
@@ -47,13 +47,10 @@ class Meaning:
     names_from: str | None = None
     flags: tuple[str, ...] = ()
 
-    def fields(self) -> dict[str, Any]:
-        """By name, in a dict that the caller may change."""
-        return dict(zip(_MEANING_FIELDS, _meaning_values(self), strict=True))
-
-
-_MEANING_FIELDS = tuple(Meaning.__dataclass_fields__)
-_meaning_values = attrgetter(*_MEANING_FIELDS)
+    @cached_property
+    def fields(self) -> Mapping[str, Any]:
+        """By name, worked out once: a meaning is used as often as its value returns."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def interpret(node: NodeView, index: int, subindex: int, raw: bytes, bits: int | None = None) -> Meaning:
