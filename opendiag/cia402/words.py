@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from opendiag.cia402.homing import homing_result
+from opendiag.cia402.modes import Mode
 from opendiag.cia402.states import PdsState, pds_state
 from opendiag.dictionary.tables.cia402 import CONTROLWORD_BITS, STATUSWORD_BITS
 
@@ -46,6 +48,9 @@ def statusword_bits(statusword: int, mode: int | None) -> list[str]:
 def statusword_text(statusword: int, mode: int | None) -> list[str]:
     """The set bits, and what an absent one says."""
     named = statusword_bits(statusword, mode)
+    if mode == Mode.HM and pds_state(statusword) is PdsState.OPERATION_ENABLED:
+        result = homing_result(statusword)
+        named += [] if result is None else [f"so: {result.value}"]
     if pds_state(statusword) in _POWERED and not statusword >> _VOLTAGE_BIT & 1:
         named.append("but the voltage enabled bit is 0")
     return named

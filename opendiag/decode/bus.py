@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from opendiag.decode.connection_set import ConnectionSet
-from opendiag.decode.node_view import NodeView
+from opendiag.decode.node_view import IDENTITY, Memory, NodeView, configures
 from opendiag.decode.pdo_records import PdoReader
 from opendiag.decode.sdo_observer import SdoObserver
 from opendiag.dictionary.library import Library
 from opendiag.dictionary.model import ObjectDictionary
-
-#: Objects that decide which CAN-ID means what, how a PDO is read, or what the device is.
-_CONFIGURES = range(0x1000, 0x1C00)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +35,7 @@ class Bus:
         self.nodes: dict[int, NodeView] = {}
         self.observers: dict[tuple[int, int], SdoObserver] = {}
         self.pdos = PdoReader()
-        self.last: dict[tuple[Any, ...], Any] = {}
+        self.last = Memory()
         for node_id in dictionaries.by_node:
             self.node(node_id)
 
@@ -54,12 +51,12 @@ class Bus:
 
     def learn(self, node: NodeView, index: int, subindex: int, raw: bytes, written: bool) -> None:
         """A confirmed SDO transfer showed or changed an object."""
-        node.learn(index, subindex, raw, written)
-        if index not in _CONFIGURES:
+        if not node.learn(index, subindex, raw, written):
             return
-        if index == 0x1018:
+        if index == IDENTITY:
             self._identify(node)
-        self.changed(node)
+        if index == IDENTITY or configures(index):
+            self.changed(node)
 
     def changed(self, node: NodeView) -> None:
         """Communication objects of this node are not what they were."""

@@ -10,7 +10,16 @@ from dataclasses import dataclass, replace
 
 from opendiag.decode.node_view import NodeView
 from opendiag.frame import Frame
-from opendiag.wire.cob_id import REMOTE_SERVICES, UNKNOWN, CobId, Connection, Service, classify, predefined
+from opendiag.wire.cob_id import (
+    PREDEFINED_BROADCAST,
+    REMOTE_SERVICES,
+    UNKNOWN,
+    CobId,
+    Connection,
+    Service,
+    classify,
+    predefined,
+)
 
 _Key = tuple[int, bool]
 _PDO_AREAS = ((0x1400, Service.RPDO), (0x1800, Service.TPDO))
@@ -41,9 +50,12 @@ class ConnectionSet:
         self._owned: dict[int, dict[Connection, tuple[_Key, Link]]] = {}
         self._by_id: dict[_Key, list[Link]] = {}
         self._moved: dict[Connection, _Key] = {}
+        self._stale: dict[int, NodeView] = {}
 
     def lookup(self, frame: Frame) -> Link:
         """What this frame is. Never raises."""
+        if self._stale:
+            self._settle()
         standard = classify(frame)
         configured = self._by_id.get((frame.can_id, frame.extended))
         if configured is None and (not self._moved or standard not in self._moved):
@@ -60,18 +72,15 @@ class ConnectionSet:
         note = f"{standard.label} of node {standard.node_id} by default, but that was moved to "
         return Link(UNKNOWN, note=note + _id_text(self._moved[standard]))
 
-    def links_of(self, node_id: int) -> Iterator[tuple[CobId, Link]]:
-        """What is configured in a node, beyond the predefined set."""
-        for (can_id, extended), link in self._owned.get(node_id, {}).values():
-            yield CobId(can_id, extended, bit_31=not link.valid), link
-
     def refresh(self, node: NodeView) -> None:
-        """Read the node's COB-IDs again."""
-        owned = self._owned[node.node_id] = {}
-        for connection, index, subindex in _configurable(node):
-            found = _configured(node, connection, index, subindex)
-            if found is not None:
-                owned[connection] = found
+        """Read the node's COB-IDs again, before the next `lookup`."""
+        self._stale[node.node_id] = node
+
+    def _settle(self) -> None:
+        for node_id, node in self._stale.items():
+            found = ((c, _configured(node, c, index, subindex)) for c, index, subindex in _configurable(node))
+            self._owned[node_id] = {connection: link for connection, link in found if link is not None}
+        self._stale.clear()
         self._by_id, self._moved = {}, {}
         for links in self._owned.values():
             for connection, (key, link) in links.items():
@@ -87,7 +96,7 @@ def _configured(node: NodeView, connection: Connection, index: int, subindex: in
     if value is None:
         return None
     cob_id = CobId.decode(value)
-    if source == "eds" and not cob_id.can_id:  # "not set": nothing but NMT may use 000h
+    if not _may_use(connection, cob_id):
         return None
     valid = not (cob_id.bit_31 and connection.service in _NOT_VALID_MEANS_OFF)
     standard = UNKNOWN if cob_id.extended or not valid else predefined(cob_id.can_id)
@@ -96,6 +105,15 @@ def _configured(node: NodeView, connection: Connection, index: int, subindex: in
     if connection.number >= _CLIENT_NUMBERS and standard == replace(connection, number=1):
         return None  # this client uses the default channel
     return (cob_id.can_id, cob_id.extended), Link(connection, source, valid)
+
+
+def _may_use(connection: Connection, cob_id: CobId) -> bool:
+    """False for NMT's, SYNC's, TIME's and LSS' identifiers: the entry is not set, or nonsense.
+
+    A device that names 000h or 080h for something of its own does not take them away from their owners.
+    """
+    owner = UNKNOWN.service if cob_id.extended else predefined(cob_id.can_id).service
+    return owner is connection.service or owner not in PREDEFINED_BROADCAST.values()
 
 
 def _suits(link: Link, frame: Frame) -> bool:
@@ -115,7 +133,7 @@ def _best(candidates: list[Link]) -> Link:
     server of an SDO channel.
     """
     best = max(candidates, key=_worth)
-    others = [f"{c.connection.label} of node {c.connection.node_id}" for c in candidates if c is not best]
+    others = [f"{c.connection.label} of node {c.connection.node_id}" for c in candidates if c is not best and c.valid]
     if not others:
         return best
     return Link(best.connection, best.source, best.valid, note=f"also {', '.join(others)}")
@@ -129,24 +147,24 @@ def _worth(link: Link) -> tuple[bool, int, bool, bool]:
 
 def _configurable(node: NodeView) -> Iterator[tuple[Connection, int, int]]:
     """(connection, index, subindex of its COB-ID) of everything that may be configured in this node."""
-    known = node.known_indices()
+    known = node.configuring_indices()
     for index, service in ((0x1005, Service.SYNC), (0x1012, Service.TIME)):
         if index in known:
             yield Connection(service), index, 0
     if 0x1014 in known:
         yield Connection(Service.EMCY, node.node_id), 0x1014, 0
-    for index in sorted(i for i in known if 0x1200 <= i <= 0x127F):
+    for index in (i for i in known if 0x1200 <= i <= 0x127F):
         number = index - 0x1200 + 1
         yield Connection(Service.SDO_REQUEST, node.node_id, number), index, 1
         yield Connection(Service.SDO_RESPONSE, node.node_id, number), index, 2
-    for index in sorted(i for i in known if 0x1280 <= i <= 0x12FF):
+    for index in (i for i in known if 0x1280 <= i <= 0x12FF):
         server = node.number(index, 3)
         if server and 1 <= server <= 127:  # a client's view of a channel: numbered apart from the server's own
             number = _CLIENT_NUMBERS * node.node_id + index - 0x1280 + 1
             yield Connection(Service.SDO_REQUEST, server, number), index, 1
             yield Connection(Service.SDO_RESPONSE, server, number), index, 2
     for first, service in _PDO_AREAS:
-        for index in sorted(i for i in known if first <= i <= first + 0x1FF):
+        for index in (i for i in known if first <= i <= first + 0x1FF):
             number = index - first + 1
             if node.number(index + 0x200, 0) == 0 and node.seen(index, 1) is None:
                 continue  # an unused slot of the file

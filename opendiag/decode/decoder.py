@@ -193,6 +193,7 @@ class Decoder:
             node.reset()
             bus.changed(node)
             bus.last.pop(("heartbeat", node.node_id), None)
+            bus.last.pop(("guarding", node.node_id), None)
             text = "the node has started and enters pre-operational by itself"
             return [self._record(frame, "boot-up", link, raw=frame.data, state=message.state.name, text=text)]
         repeated = bus.is_repeated(("heartbeat", node.node_id), message.state)

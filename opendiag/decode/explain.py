@@ -15,7 +15,8 @@ from opendiag.decode.connection_set import Link
 from opendiag.decode.decoder import Decoder
 from opendiag.decode.explain_sdo import explain_sdo
 from opendiag.decode.node_view import NodeView
-from opendiag.decode.pdo_view import Mapping, mapping_index, mapping_of
+from opendiag.decode.pdo_view import Mapping, cut_pdo, mapping_index, mapping_of
+from opendiag.decode.records import Record
 from opendiag.decode.values import error_text, guesses, said
 from opendiag.dictionary.model import object_text
 from opendiag.errors import WireError
@@ -34,10 +35,15 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """``lines`` cover the identifier and every byte; ``sentence`` says it all in one."""
+    """``lines`` cover the identifier and every byte; ``sentence`` says it all in one.
+
+    ``records`` are what the decoder made of the frame.
+    """
 
     lines: tuple[Line, ...]
     sentence: str
+    connection: Connection
+    records: tuple[Record, ...] = ()
 
 
 class Explainer:
@@ -62,8 +68,9 @@ class Explainer:
         except WireError as error:
             body = [(_bytes(frame.data) or "-", f"not what it should be: {error.reason}")]
             sentence = f"This is not a correct {connection.service.value} message."
-        self._decoder.feed(frame)
-        return Explanation(tuple(head + [Line(part, meaning) for part, meaning in body]), sentence)
+        records = self._decoder.feed(frame)
+        lines = [*head, *(Line(part, meaning) for part, meaning in body)]
+        return Explanation(tuple(lines), sentence, connection, tuple(records))
 
 
 def _identifier(frame: Frame, link: Link) -> Iterator[Line]:
@@ -82,7 +89,7 @@ def _identifier(frame: Frame, link: Link) -> Iterator[Line]:
         elif standard.service is not Service.UNKNOWN:
             text = f"{bits}: {standard.label}"
         else:
-            text = f"{bits}: function code {code}, {node_id}: not part of the predefined connection set"
+            text = f"{bits}: function code {code}, node-ID {node_id}: not part of the predefined connection set"
         yield Line(frame.id_text, text)
     if link.source != "predefined":
         source = "the traffic" if link.source == "traffic" else "the dictionary"
@@ -156,21 +163,25 @@ def _mapped_names(node: NodeView, mapping: Mapping) -> Iterator[str]:
 
 
 def _mapped(node: NodeView, mapping: Mapping, data: bytes) -> Iterator[tuple[str, str]]:
-    whole, offset = int.from_bytes(data, "little"), 0
-    for entry in mapping.entries:
+    cut = cut_pdo(node, mapping, data)
+    end = 0
+    for entry, offset, raw in cut:
         end = offset + entry.bits
-        where = object_text(entry.index, entry.subindex)
-        if end > 8 * len(data):
-            yield "-", f"{where}: the frame is too short to hold it"
-            return
-        raw = (whole >> offset & (1 << entry.bits) - 1).to_bytes((entry.bits + 7) // 8, "little")
         aligned = not offset % 8 and not entry.bits % 8
         part = _bytes(data[offset // 8 : end // 8]) if aligned else f"bits {offset}..{end - 1}"
+        where = object_text(entry.index, entry.subindex)
+        if entry.is_dummy:
+            yield part, f"{where} dummy: not used by the receiver"
+            continue
         name = node.describe(entry.index, entry.subindex).name or "not in the dictionary"
         yield part, f"{where} {name} = {said(node, entry.index, entry.subindex, raw, entry.bits)}"
-        offset = end
-    if offset < 8 * len(data):
-        yield _bytes(data[offset // 8 :]), "beyond the mapping"
+    rest = _bytes(data[end // 8 :])
+    if len(cut) < len(mapping.entries):
+        missing = mapping.entries[len(cut)]
+        where = object_text(missing.index, missing.subindex)
+        yield rest or "-", f"too short: {where}, which comes next, has {missing.bits} bits"
+    elif rest:
+        yield rest, "beyond the mapping"
 
 
 def _nmt(node: NodeView, data: bytes) -> _Body:

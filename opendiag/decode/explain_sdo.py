@@ -91,7 +91,7 @@ def _upload_initiated(node: NodeView, m: sdo.UploadInitiated, data: bytes, can_i
     if m.data is None:
         lines = [(hex_text(data[:1]), "upload response, segmented: the data follow in segments"), *mux, *_size(m, data)]
         return lines, f"{{Node}} answers: {_name(node, m)} comes in segments{_bytes(m.size)}."
-    sized = f"{len(m.data)} bytes" if m.sized else "number of bytes not indicated"
+    sized = _count(len(m.data)) if m.sized else "number of bytes not indicated"
     tail, value = _value_lines(node, m, data)
     lines = [(hex_text(data[:1]), f"upload response, expedited: {sized}, here they are"), *mux, *tail]
     return lines, f"{{Node}} answers: {_name(node, m)} is {value}."
@@ -102,7 +102,7 @@ def _download_initiate(node: NodeView, m: sdo.DownloadInitiate, data: bytes, can
     if m.data is None:
         lines = [(hex_text(data[:1]), "initiate download, segmented: write an object"), *mux, *_size(m, data)]
         return lines, f"The client will write {_name(node, m)} of {{node}} in segments{_bytes(m.size)}."
-    sized = f"{len(m.data)} bytes" if m.sized else "number of bytes not indicated"
+    sized = _count(len(m.data)) if m.sized else "number of bytes not indicated"
     tail, value = _value_lines(node, m, data)
     lines = [(hex_text(data[:1]), f"initiate download, expedited: write {sized}"), *mux, *tail]
     return lines, f"The client writes {_name(node, m)} of {{node}}: {value}."
@@ -115,7 +115,7 @@ def _download_initiated(node: NodeView, m: sdo.DownloadInitiated, data: bytes, c
 
 def _segment(node: NodeView, m: sdo.Segment, data: bytes, can_id: int) -> tuple[_Lines, str]:
     last = "the last one" if m.last else "more follow"
-    lines = [(hex_text(data[:1]), f"segment, toggle {int(m.toggle)}, {len(m.data)} bytes of data, {last}")]
+    lines = [(hex_text(data[:1]), f"segment, toggle {int(m.toggle)}, {_count(len(m.data))} of data, {last}")]
     if m.data:
         lines.append((hex_text(m.data), _ascii(m.data)))
     return lines + _unused(data, 1 + len(m.data)), f"A piece of a segmented transfer with {{node}}: {last}."
@@ -194,6 +194,10 @@ def _size(m: Any, data: bytes) -> _Lines:
     if m.size is None:
         return _unused(data, 4, "unused: the size is not said")
     return [(hex_text(data[4:8]), f"size: {m.size} bytes (low byte first)")]
+
+
+def _count(number: int) -> str:
+    return f"{number} byte{'s' * (number != 1)}"
 
 
 def _bytes(size: int | None) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from opendiag.cia402.states import PdsState
 from opendiag.dictionary import builtin
 from opendiag.dictionary.model import ObjectDictionary, Variable
 from opendiag.wire.nmt import NmtState
@@ -24,8 +23,14 @@ _PROFILE_402 = 402
 #: Widest value worth remembering: anything longer is a string or a domain, which configures nothing.
 _REMEMBER = 8
 _REMEMBERED_MEANINGS = 10_000
-#: Device type and identity: they decide whose words an object is described in.
-_IDENTITY = (0x1000, 0x1018)
+DEVICE_TYPE, IDENTITY = 0x1000, 0x1018
+#: They decide whose words an object is described in.
+_WHO = (DEVICE_TYPE, IDENTITY)
+
+
+def configures(index: int) -> bool:
+    """True for objects that decide which CAN-ID means what, or how a PDO is read."""
+    return index in (0x1005, 0x1012, 0x1014) or 0x1200 <= index <= 0x12FF or 0x1400 <= index <= 0x1BFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +60,27 @@ class NodeView:
         self.nmt_state: NmtState | None = None
         self.guard_asked = False
         self.guard_toggle: bool | None = None
-        self.axis_states: dict[int, PdsState | None] = {}
         self._live: dict[tuple[int, int], bytes] = {}
         self._stored: dict[tuple[int, int], bytes] = {}
         self._written: set[tuple[int, int]] = set()
         self._said: dict[Hashable, bytes] = {}
         self._described: dict[tuple[int, int], Described] = {}
         self.meanings = Memory()
+        self._in_file = _configuring(dictionary)
 
     # -- values ---------------------------------------------------------------------------------------------------
 
-    def learn(self, index: int, subindex: int, raw: bytes, written: bool) -> None:
-        """A confirmed SDO transfer moved ``raw``."""
+    def learn(self, index: int, subindex: int, raw: bytes, written: bool) -> bool:
+        """A confirmed SDO transfer moved ``raw``. True when that changes what is known of the object."""
         key = index, subindex
+        before = self._live.get(key)
         if written and index == 0x1010 and raw == _SAVE:
             saved = _parameters(subindex)
             self._stored.update({k: value for k, value in self._live.items() if k[0] in saved})
             self._written = {k for k in self._written if k[0] not in saved}
         elif written and index == 0x1011 and raw == _LOAD:
             restored = _parameters(subindex)
-            kept = (k for k in self._stored if k[0] not in restored or k[0] in _IDENTITY)
+            kept = (k for k in self._stored if k[0] not in restored or k[0] in _WHO)
             self._stored = {k: self._stored[k] for k in kept}
         elif len(raw) <= _REMEMBER:
             self._live[key] = raw
@@ -82,8 +88,10 @@ class NodeView:
                 self._written.add(key)
             elif key not in self._written:
                 self._stored[key] = raw
-        if index in _IDENTITY:
+        changed = before != self._live.get(key)
+        if changed and index in _WHO:
             self._forget_words()
+        return changed
 
     def observe(self, index: int, subindex: int, raw: bytes) -> None:
         """A PDO carried this value: true for now, nothing the device stores."""
@@ -93,7 +101,7 @@ class NodeView:
         """The node starts again, with what it has stored."""
         self._live = dict(self._stored)
         self._written.clear()
-        self.axis_states.clear()
+        self._said.clear()
         self.guard_toggle = None
 
     def repeats(self, what: Hashable, raw: bytes) -> bool:
@@ -118,10 +126,9 @@ class NodeView:
         value = variable.configured(self.node_id) if variable is not None else None
         return value if isinstance(value, int) else None
 
-    def known_indices(self) -> set[int]:
-        """Indices that the traffic or the dictionary mentions."""
-        known = {index for index, _ in self._live}
-        return known if self.dictionary is None else known.union(self.dictionary.objects)
+    def configuring_indices(self) -> list[int]:
+        """Those indices that the traffic or the dictionary mentions of which `configures` is true, in order."""
+        return sorted(self._in_file.union(index for index, _ in self._live if configures(index)))
 
     @property
     def origin(self) -> str | None:
@@ -158,6 +165,7 @@ class NodeView:
     def use(self, dictionary: ObjectDictionary) -> None:
         """Take names, types and defaults from this dictionary from now on."""
         self.dictionary = dictionary
+        self._in_file = _configuring(dictionary)
         self._forget_words()
 
     def _forget_words(self) -> None:
@@ -190,6 +198,10 @@ class NodeView:
 def _parameters(subindex: int) -> range:
     """Indices that a member of 1010h saves and the same one of 1011h puts back; further ones are the maker's."""
     return {1: range(0x10000), 2: _COMMUNICATION, 3: _APPLICATION}.get(subindex, range(0))
+
+
+def _configuring(dictionary: ObjectDictionary | None) -> frozenset[int]:
+    return frozenset() if dictionary is None else frozenset(filter(configures, dictionary.objects))
 
 
 def _complete(own: Variable, standard: Variable) -> Variable:

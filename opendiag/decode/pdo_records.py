@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from opendiag.decode.connection_set import Link
 from opendiag.decode.node_view import NodeView
-from opendiag.decode.pdo_view import Mapping, Mpdo, mapping_of
+from opendiag.decode.pdo_view import Mapping, Mpdo, cut_pdo, mapping_of
 from opendiag.decode.records import Record
 from opendiag.decode.values import Meaning, guesses, interpret
 from opendiag.dictionary.datatypes import byte_width
@@ -15,9 +14,6 @@ from opendiag.errors import WireError
 from opendiag.frame import Frame
 from opendiag.wire.cob_id import Connection
 from opendiag.wire.pdo import MappingEntry
-
-#: Modes of operation (6060h, 6061h of any axis): they give other objects their meaning.
-_MODE_OBJECTS = (0x60, 0x61)
 
 
 class PdoReader:
@@ -64,10 +60,7 @@ class PdoReader:
 def _fields(
     node: NodeView, mapping: Mapping, frame: Frame, base: dict[str, Any], flags: tuple[str, ...]
 ) -> list[Record]:
-    cut = list(_cut(mapping, frame.data))
-    for entry, _, raw in cut:  # a mode in the same PDO tells how to read its statusword
-        if entry.index >= 0x6000 and entry.index & 0x7FF in _MODE_OBJECTS:
-            node.observe(entry.index, entry.subindex, raw)
+    cut = cut_pdo(node, mapping, frame.data)
     records = [_field(node, entry, offset, raw, base, flags) for entry, offset, raw in cut]
     end = sum(entry.bits for entry, _, _ in cut)
     if end != 8 * len(frame.data) or len(cut) < len(mapping.entries):
@@ -75,17 +68,6 @@ def _fields(
         if leftover is not None:
             records.append(leftover)
     return records or [Record(**base, raw=frame.data, text="no object is mapped", flags=flags)]
-
-
-def _cut(mapping: Mapping, data: bytes) -> Iterator[tuple[MappingEntry, int, bytes]]:
-    """(entry, bit offset, its bits as bytes), as far as the data reach."""
-    whole, available, offset = int.from_bytes(data, "little"), 8 * len(data), 0
-    for entry in mapping.entries:
-        if offset + entry.bits > available:
-            return
-        bits = whole >> offset & (1 << entry.bits) - 1
-        yield entry, offset, bits.to_bytes((entry.bits + 7) // 8, "little")
-        offset += entry.bits
 
 
 def _field(

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from opendiag.decode.node_view import NodeView
 from opendiag.errors import WireError
 from opendiag.wire.cob_id import Connection, Service
-from opendiag.wire.pdo import DAM_MPDO, SAM_MPDO, MappingEntry
+from opendiag.wire.pdo import DAM_MPDO, SAM_MPDO, MappingEntry, unpack
+
+#: Modes of operation (6060h, 6061h of any axis): they give other objects their meaning.
+_MODE_OBJECTS = (0x60, 0x61)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +79,19 @@ def mapping_of(node: NodeView, connection: Connection) -> Mapping:
         if (entry := MappingEntry.decode(word)).bits:  # a width of 0 maps nothing
             entries.append(entry)
     return Mapping(tuple(entries), source)
+
+
+def cut_pdo(node: NodeView, mapping: Mapping, data: bytes) -> list[tuple[MappingEntry, int, bytes]]:
+    """(entry, bit offset, its bits as bytes) of the mapped objects, as far as the data reach.
+
+    A mode of operation among them is noted first: it tells how to read the statusword of the same PDO.
+    """
+    fields = unpack(data, [entry.bits for entry in mapping.entries])
+    cut, offset = [], 0
+    for entry, bits in zip(mapping.entries, fields, strict=False):
+        raw = bits.to_bytes((entry.bits + 7) // 8, "little")
+        if entry.index >= 0x6000 and entry.index & 0x7FF in _MODE_OBJECTS:
+            node.observe(entry.index, entry.subindex, raw)
+        cut.append((entry, offset, raw))
+        offset += entry.bits
+    return cut

@@ -16,6 +16,9 @@ from opendiag.errors import WireError
 from opendiag.wire import sdo, sdo_block
 from opendiag.wire.sdo_frame import LENGTH
 
+#: A record of stray frames has at most so many: a long capture without an initiate message must not fill the memory.
+_STRAY_FRAMES = 1000
+
 
 class SdoObserver:
     """Feed it every frame of one SDO channel, in order; it returns what each frame completes."""
@@ -138,6 +141,8 @@ class SdoObserver:
             self._stray = Transfer(kind, outcome=Outcome.STRAY)
             self._stray.problems["start-missing"] = f"{what}, of a transfer whose start was not captured"
         self._touch(self._stray)
+        if len(self._stray.frames) >= _STRAY_FRAMES:
+            self._flush_stray()
 
     def _flush_stray(self) -> None:
         if self._stray is not None:

@@ -102,18 +102,35 @@ class Summary:
             node = self._nodes[key] = NodeSummary(node_id, channel)
         return node
 
+    def _count_nmt(self, record: Record) -> None:
+        if record.details.get("command") not in ("RESET_NODE", "RESET_COMMUNICATION"):
+            return
+        for (channel, node_id), node in self._nodes.items():
+            if channel == (record.channel or "") and record.node in (None, node_id):
+                node.axis_states.clear()
+                node.last_heartbeat_ns = None
+
     def _count(self, record: Record) -> None:
+        if record.service == "nmt":
+            self._count_nmt(record)
         if record.node is None or record.service == "nmt":
             return
         node = self._node(record.channel, record.node)
         if record.service.startswith("sdo"):
             _count_sdo(node, record)
         elif record.service == "emcy":
-            node.emcy += 1
+            node.emcy += record.status == "ok" and bool(record.value)  # code 0 says that an error is gone
         elif record.service in ("heartbeat", "boot-up", "guarding"):
             _count_state(node, record)
         if record.state is not None and record.index is not None:
             node.axis_states[axis_of(record.index)] = PdsState[record.state].value
+
+
+def _forget_state(node: NodeSummary) -> None:
+    """The node starts again: what state it was in before says nothing."""
+    node.axis_states.clear()
+    node.nmt_state = "BOOT-UP"
+    node.last_heartbeat_ns = None  # a restart is not a late heartbeat
 
 
 def _count_sdo(node: NodeSummary, record: Record) -> None:
@@ -129,12 +146,13 @@ def _count_sdo(node: NodeSummary, record: Record) -> None:
 
 
 def _count_state(node: NodeSummary, record: Record) -> None:
-    if record.state is not None:
-        node.nmt_state = record.state.replace("_", "-")
     if record.service == "boot-up":
         node.boot_ups += 1
+        _forget_state(node)
+        return
+    if record.state is not None:
+        node.nmt_state = record.state.replace("_", "-")
     if record.service != "heartbeat":
-        node.last_heartbeat_ns = None  # a restart is not a late heartbeat
         return
     node.heartbeats += 1
     if record.time_ns is not None and node.last_heartbeat_ns is not None:

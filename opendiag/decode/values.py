@@ -9,6 +9,7 @@ from typing import Any
 
 from opendiag.cia402 import errors as cia402_errors
 from opendiag.cia402 import words
+from opendiag.cia402.homing import method_text
 from opendiag.cia402.modes import mode_text
 from opendiag.cia402.states import controlword_command, pds_state
 from opendiag.decode.node_view import NodeView
@@ -221,6 +222,10 @@ def _mode(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str
     return None, (), mode_text(value)
 
 
+def _homing_method(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str, ...], str]:
+    return None, (), method_text(value)
+
+
 def _error_code(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str, ...], str]:
     return None, (), error_text(node, value)
 
@@ -240,6 +245,8 @@ def _history(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[
 
 def _cob_id(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str, ...], str]:
     cob_id = CobId.decode(value)
+    if not cob_id.can_id:
+        return None, (), "no CAN-ID set"
     valid = "not valid" if cob_id.bit_31 else "valid"
     return None, (), f"CAN-ID {cob_id.text}, {valid}"
 
@@ -288,6 +295,7 @@ _DRIVE: dict[int, _Special] = {
     0x6041: _statusword,
     0x6060: _mode,
     0x6061: _mode,
+    0x6098: _homing_method,
 }
 
 
@@ -298,7 +306,8 @@ def _named(variable: Variable, value: int) -> tuple[tuple[str, ...], str]:
     if value in variable.values:
         return (), variable.values[value]
     if variable.bits:
-        named = tuple(name for bit, name in variable.bits.items() if value >> bit & 1)
+        set_bits = (bit for bit in range(value.bit_length()) if value >> bit & 1)
+        named = tuple(variable.bits.get(bit, f"bit {bit}") for bit in set_bits)
         return named, ", ".join(named) or "no bit set"
     return (), ""
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from opendiag.errors import WireError
 from opendiag.wire.nmt import NmtState
 
-COB_ID_BASE = 0x700
 TOGGLE = 0x80
 
 

@@ -7,7 +7,6 @@ from enum import IntEnum
 
 from opendiag.errors import WireError
 
-CAN_ID = 0x000
 LENGTH = 2
 ALL_NODES = 0
 

@@ -10,6 +10,7 @@ from opendiag.cia402.words import (
     CONTROLWORD_MODE_BITS,
     STATUSWORD_MODE_BITS,
     controlword_text,
+    statusword_bits,
     statusword_text,
 )
 from opendiag.dictionary import builtin
@@ -56,7 +57,7 @@ def test_quick_stop_is_inverted():
 
 @given(WORDS, MODES)
 def test_every_bit_that_is_set_is_named_once(word, mode):
-    named = [text for text in statusword_text(word, mode) if text != NO_VOLTAGE]
+    named = statusword_bits(word, mode)
     assert len(named) == bin(word).count("1")
     assert len(set(named)) == len(named)
     assert all(named)
@@ -161,9 +162,25 @@ def test_every_set_bit_is_named_once_lowest_first(mode):
     assert all(names)
     for word in range(0x10000) if mode == 1 else range(0, 0x10000, 7):
         expected = [name for bit, name in enumerate(names) if word >> bit & 1]
-        if needs_voltage(word) and not word & 0x10:
-            expected.append(NO_VOLTAGE)
-        assert statusword_text(word, mode) == expected
+        assert statusword_bits(word, mode) == expected
+        remarks = statusword_text(word, mode)[len(expected) :]
+        assert (NO_VOLTAGE in remarks) is bool(needs_voltage(word) and not word & 0x10)
+        assert remarks == [] or remarks[-1] == NO_VOLTAGE or mode == 6
+
+
+@pytest.mark.parametrize(
+    ("word", "mode", "said"),
+    [
+        (0x1637, 6, "so: homing done"),
+        (0x0637, 6, "so: homing interrupted or not started"),
+        (0x2237, 6, "so: homing error, still moving"),
+        (0x1637, 8, None),
+        (0x1631, 6, None),
+    ],
+)
+def test_what_the_bits_say_about_homing_together(word, mode, said):
+    """In mode 6 and OPERATION ENABLED only: nothing homes otherwise."""
+    assert [text for text in statusword_text(word, mode) if text.startswith("so:")] == ([said] if said else [])
 
 
 @pytest.mark.parametrize("mode", [None, -1, *range(12)])

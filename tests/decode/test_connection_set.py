@@ -309,9 +309,20 @@ def test_a_client_without_a_server(server):
     assert bus.connection(0x6E1) == bus.connection(0x6E2) == UNKNOWN
 
 
-def test_links_of_a_node():
+@pytest.mark.parametrize(
+    ("index", "subindex", "value"),
+    [(0x1800, 1, 0), (0x1201, 1, 0), (0x1014, 0, 0x80), (0x1400, 1, 0x100), (0x1800, 1, 0x7E5)],
+)
+def test_an_entry_that_names_a_broadcast_takes_nothing_away(index, subindex, value):
+    """Devices report 0 for "not set", and 80h for an EMCY that is sent on 80h + node-ID all the same."""
     bus = Bus()
-    bus.learn(5, 0x1800, 1, INVALID | 0x2AA)
-    ((cob_id, link),) = bus.connections.links_of(5)
-    assert (cob_id.can_id, cob_id.bit_31, link.connection) == (0x2AA, True, Connection(Service.TPDO, 5, 1))
-    assert list(bus.connections.links_of(6)) == []
+    bus.learn(5, index, subindex, value)
+    for can_id, service in (
+        (0, Service.NMT),
+        (0x80, Service.SYNC),
+        (0x100, Service.TIME),
+        (0x7E5, Service.LSS_REQUEST),
+    ):
+        assert bus.connection(can_id).service is service
+    assert bus.connection(0x185) == Connection(Service.TPDO, 5, 1)
+    assert bus.connection(0x085) == Connection(Service.EMCY, 5)

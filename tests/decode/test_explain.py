@@ -96,8 +96,8 @@ def test_without_a_dictionary_the_tpdo_stays_bytes():
         (0x1FF, "0011 1111111b: function code 3 (TPDO1), node-ID 127 (7Fh)"),
         (0x705, "1110 0000101b: function code 14 (NMT error control), node-ID 5 (05h)"),
         (0x7E5, "1111 1100101b: LSS request"),
-        (0x6E5, "1101 1100101b: function code 13, 101: not part of the predefined connection set"),
-        (0x180, "0011 0000000b: function code 3, 0: not part of the predefined connection set"),
+        (0x6E5, "1101 1100101b: function code 13, node-ID 101: not part of the predefined connection set"),
+        (0x180, "0011 0000000b: function code 3, node-ID 0: not part of the predefined connection set"),
     ],
 )
 def test_eleven_bits(can_id, text):
@@ -295,7 +295,7 @@ def test_mapped_objects_within_bytes():
 
 def test_a_frame_too_short_for_its_mapping():
     explanation = mapped((0x6041, 0, 16), (0x6064, 0, 32)).explain(Frame(0x185, b"\x27\2"))
-    assert meanings(explanation)[2] == ("-", "6064:00: the frame is too short to hold it")
+    assert meanings(explanation)[2] == ("-", "too short: 6064:00, which comes next, has 32 bits")
 
 
 def test_a_multiplexed_pdo():
@@ -364,3 +364,9 @@ def test_every_byte_of_any_sdo_frame_has_its_line(messages):
         explanation = made.explain(Frame(can_id, data))
         parts = "".join(line.part for line in explanation.lines[1:])
         assert bytes.fromhex(parts.replace("-", "")) == data
+
+
+def test_a_mode_in_the_same_pdo_tells_how_to_read_its_statusword():
+    given = [Frame(0x185, b"\x37\x16\6")]
+    explainer = mapped((0x6041, 0, 16), (0x6061, 0, 8))
+    assert "homing attained" in meanings(explainer.explain(given[0]))[1][1]

@@ -46,10 +46,11 @@ def test_long_data_configure_nothing():
     assert view.seen(0x1F50, 1) is None and view.seen(0x1F50, 2) == 0
 
 
-def test_known_indices():
+def test_indices_that_configure_connections():
     view = node({COB_ID: 1})
+    view.learn(0x1017, 0, b"\1\0", written=False)
     view.learn(0x1A00, 0, b"\0", written=False)
-    assert view.known_indices() == {0x1800, 0x1A00}
+    assert view.configuring_indices() == [0x1800, 0x1A00]
 
 
 # --- reset ---------------------------------------------------------------------------------------------------------
@@ -254,3 +255,17 @@ def test_names_change_with_the_dictionary():
     assert view.describe(0x2000, 0).name is None
     view.use(dictionary({(0x2000, 0): {"name": "Mine"}}))
     assert (view.describe(0x2000, 0).name, view.describe(0x2000, 0).names_from) == ("Mine", "eds:made")
+
+
+def test_learning_tells_whether_it_is_news():
+    view = NodeView(5)
+    assert view.learn(0x1017, 0, b"\1\0", written=True)
+    assert not view.learn(0x1017, 0, b"\1\0", written=False)
+    assert view.learn(0x1017, 0, b"\2\0", written=False)
+
+
+def test_after_a_reset_nothing_is_unchanged():
+    view = NodeView(5)
+    assert [view.repeats("x", b"1"), view.repeats("x", b"1")] == [False, True]
+    view.reset()
+    assert not view.repeats("x", b"1")

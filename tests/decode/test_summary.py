@@ -83,7 +83,7 @@ def test_a_restart_is_not_a_late_heartbeat():
 
 def test_the_last_state_counts():
     assert only([beat(0), beat(1, state=0x7F)]).nmt_state == "PRE-OPERATIONAL"
-    assert only([beat(0), beat(1, state=0)]).nmt_state == "INITIALISING"
+    assert only([beat(0), beat(1, state=0)]).nmt_state == "BOOT-UP"
     assert only(frames(read((0x6041, 0, b"\x27\2"), (0x6041, 0, b"\x40\2")), 5)).pds_state == "SWITCH ON DISABLED"
 
 
@@ -93,8 +93,10 @@ def test_guarding_shows_the_state_and_is_no_heartbeat():
 
 
 def test_emcy_and_pdos():
-    node = only([Frame(0x085, bytes(8)), Frame(0x085, bytes(8)), Frame(0x185), Frame(0x205)])
-    assert node.emcy == 2 and node.cob_ids() == ["085 EMCY", "185 TPDO1", "205 RPDO1"]
+    node = only(
+        [Frame(0x085, b"\x20\x31" + bytes(6)), Frame(0x085, bytes(8)), Frame(0x085), Frame(0x185), Frame(0x205)]
+    )
+    assert node.emcy == 1 and node.cob_ids() == ["085 EMCY", "185 TPDO1", "205 RPDO1"]
 
 
 def test_a_moved_pdo_keeps_its_label():
@@ -116,3 +118,16 @@ def test_json_form():
     form = only(stepim_frames(), {101: load("stepim")}).to_dict()
     assert form["cob_ids"] == ["4E5 TPDO4", "665/5E5 SDO"] and "labels" not in form
     assert (form["node_id"], form["reads"], form["pds_state"]) == (101, 4, "OPERATION ENABLED")
+
+
+@pytest.mark.parametrize("reset", [Frame(0x705, b"\0"), Frame(0, b"\x81\5"), Frame(0, b"\x82\0")])
+def test_a_drive_state_does_not_outlive_a_reset(reset):
+    fault = frames(read((0x6041, 0, b"\x08\2")), 5)
+    assert only(fault).pds_state == "FAULT"
+    assert only([*fault, reset]).pds_state is None
+    assert only([*fault, Frame(0, b"\x81\6")]).pds_state == "FAULT"
+
+
+def test_the_axes_of_a_drive_are_told_apart():
+    both = frames(read((0x6041, 0, b"\x08\2"), (0x6841, 0, b"\x40\2")), 5)
+    assert only(both).pds_state == "1: FAULT, 2: SWITCH ON DISABLED"

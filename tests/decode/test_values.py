@@ -232,7 +232,7 @@ def test_words_do_not_depend_on_how_much_was_said_before():
         (0x1016, 1, u32(0x0005_0000), "not used"),
         (0x1016, 1, u32(0x0080_01F4), "not used"),
         (0x1200, 1, u32(0x605), "CAN-ID 605, valid"),
-        (0x1280, 2, u32(0x8000_0000), "CAN-ID 000, not valid"),
+        (0x1280, 2, u32(0x8000_0000), "no CAN-ID set"),
         (0x1800, 1, u32(0x2000_0000 | 0x1ABCDEF), "CAN-ID 01ABCDEF, valid"),
         (0x1800, 1, u32(0x8000_0185), "CAN-ID 185, not valid"),
         (0x1400, 2, b"\0", "synchronous, acyclic"),
@@ -385,3 +385,12 @@ def test_long_bytes_are_cut_and_say_so():
 def test_interpret_never_raises(node, index, subindex, raw):
     meaning = interpret(node, index, subindex, raw)
     assert meaning.value is None or not {"length-mismatch", "not-in-dictionary"} & set(meaning.flags)
+
+
+def test_a_homing_method_in_words():
+    assert said(NodeView(5), 0x6098, 0, b"\xfd") == "-3: manufacturer specific homing method"
+    assert said(NodeView(5), 0x6098, 0, b"\x25") == "37: current position"
+
+
+def test_a_bit_without_a_name_has_its_number():
+    assert interpret(NodeView(5), 0x60FD, 0, u32(0x10001)).bits == ("negative limit switch", "bit 16")
