@@ -1,6 +1,7 @@
 """The command line. stdout is data, stderr is notes; one file per command, loaded when it is called.
 
-Exit codes: 0 ok, 1 findings, 2 usage, 3 bus or adapter, 4 SDO abort or timeout.
+Exit codes: 0 ok, 1 findings, 2 a wrong call or a file that cannot be used; 3 (bus or adapter) and 4 (SDO abort or
+timeout) belong to commands that talk on a bus.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import click
 from opendiag import __version__
 from opendiag.errors import OpenDiagError
 
+EXIT_FINDINGS = 1
 EXIT_USAGE = 2
 #: As a shell reports a program that Ctrl-C ended.
 EXIT_INTERRUPTED = 130
@@ -64,6 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly when the reader of our output does (`| head`)
     try:
         app.main(args=arguments, prog_name="opendiag", standalone_mode=False, **extra)
+        sys.stdout.flush()  # what cannot be written must be noticed here, not when the interpreter ends
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         sys.exit(EXIT_USAGE)
@@ -74,6 +77,8 @@ def main(arguments: list[str] | None = None) -> None:
     except OpenDiagError as error:
         _fail(str(error))
     except OSError as error:
+        if error.filename is None and arguments is None:  # stdout itself; what it still holds has nowhere to go
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _fail(f"{error.filename or 'output'}: {(error.strerror or str(error)).lower()}")
 
 

@@ -26,8 +26,8 @@ def command(frames: tuple[str, ...], eds: EdsChoice, as_json: bool) -> None:
     665#406C600000000000. With - frames are read from standard input. Earlier frames are context for later ones.
     """
     explainer = Explainer(eds.decoder())
-    printer = output.Printer()
     several = len(frames) != 1 or frames[0] == "-"
+    printer = output.Printer(live=several)
     for place, frame in enumerate(_frames(frames)):
         explanation = explainer.explain(frame)
         if as_json:

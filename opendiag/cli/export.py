@@ -10,6 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import click
+
 from opendiag.cli.options import MissingDependency
 from opendiag.decode.records import Record
 
@@ -64,25 +66,40 @@ def flat(record: Record) -> dict[str, Any]:
     return out
 
 
-def write_csv(records: Iterable[Record]) -> None:
-    """To stdout, with a line of column names."""
+def write_csv(records: Iterable[Record], live: bool) -> None:
+    """To stdout, with a line of column names; ``live`` sends each line on its way at once."""
     writer = csv.DictWriter(sys.stdout, list(COLUMNS), lineterminator="\n")
     writer.writeheader()
     for record in records:
         writer.writerow(flat(record))
+        if live:
+            sys.stdout.flush()
+
+
+def check_target(path: Path, source: str | None) -> None:
+    """Raise click.UsageError when the file would overwrite the capture it is made of, or has no directory to be in."""
+    if not path.parent.is_dir():
+        raise click.UsageError(f"--parquet {path}: there is no directory {path.parent}")
+    if source not in (None, "-") and path.exists() and Path(source or "").exists() and path.samefile(source or ""):
+        raise click.UsageError(f"--parquet {path} would overwrite the capture")
 
 
 def write_parquet(records: Iterable[Record], path: Path) -> None:
-    """Raise MissingDependency without pyarrow."""
+    """The file appears when it is complete. Raise MissingDependency without pyarrow."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise MissingDependency("--parquet", "pyarrow", "columns") from None
+        raise MissingDependency("--parquet", "pyarrow") from None
     schema = pa.schema([(name, getattr(pa, kind)()) for name, kind in COLUMNS.items()])
-    with path.open("wb") as sink, pq.ParquetWriter(sink, schema, compression="zstd") as writer:
-        for batch in _batches(records):
-            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as sink, pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+            for batch in _batches(records):
+                writer.write_table(pa.Table.from_pylist(batch, schema=schema))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _batches(records: Iterable[Record]) -> Iterator[list[dict[str, Any]]]:

@@ -6,7 +6,7 @@ import click
 
 from opendiag.cli import output
 from opendiag.cli.options import EdsChoice, eds_options, source
-from opendiag.cli.progress import progress
+from opendiag.cli.run import Run
 from opendiag.decode.summary import NodeSummary, Summary
 from opendiag.logs import open_log
 
@@ -16,15 +16,17 @@ from opendiag.logs import open_log
 @eds_options
 @click.option("--time", type=click.Choice(["a", "z", "d"]), help="The capture was made with candump -t a, z or d.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each node.")
-def command(file: str | None, eds: EdsChoice, time: str | None, as_json: bool) -> None:
+@click.option("-q", "--quiet", is_flag=True, help="No summary on stderr.")
+def command(file: str | None, eds: EdsChoice, time: str | None, as_json: bool, quiet: bool) -> None:
     """List the nodes in a capture, the COB-IDs they use, their state and what was said to them."""
-    given, _ = source(file)
-    summary = Summary(eds.decoder())
-    with open_log(given, time=time) as log, progress(log) as advance:
-        for frame in log:
-            summary.feed(frame)
-            advance()
-    summary.finish()
+    given, name = source(file)
+    with open_log(given, time=time) as log:
+        run = Run(log, eds)
+        summary = Summary(run.decoder)
+        for frame in run.frames():
+            for record in summary.feed(frame):
+                run.note(record, shown=False)
+        summary.finish()
     nodes = summary.nodes()
     if as_json:
         for node in nodes:
@@ -33,7 +35,7 @@ def command(file: str | None, eds: EdsChoice, time: str | None, as_json: bool) -
         _print(nodes)
     else:
         output.note("No frame in this capture belongs to a node.")
-    output.log_notes(log)
+    run.finish(name, quiet)
 
 
 def _print(nodes: list[NodeSummary]) -> None:

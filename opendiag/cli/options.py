@@ -19,7 +19,7 @@ from opendiag.errors import OpenDiagError
 def node_id(text: str) -> int:
     """A node-ID, decimal or 0x..; raises click.BadParameter outside 1..127."""
     try:
-        number = int(text, 0)
+        number = int(text, 16 if text.lower().startswith("0x") else 10)
     except ValueError:
         raise click.BadParameter(f"{text!r} is no node-ID: expected a number from 1 to 127") from None
     if not 1 <= number <= 127:
@@ -28,8 +28,8 @@ def node_id(text: str) -> int:
 
 
 def object_key(text: str) -> tuple[int, int | None]:
-    """As in "6041" or "6041:00", hexadecimal with or without 0x; subindex None means all of them."""
-    index, _, subindex = text.partition(":")
+    """As in "6041", "6041h" or "6041:00", hexadecimal with or without 0x; subindex None means all of them."""
+    index, _, subindex = text.lower().replace("h", "").partition(":")
     try:
         key = int(index, 16), int(subindex, 16) if subindex else None
     except ValueError:
@@ -50,12 +50,16 @@ class EdsChoice:
     def decoder(self) -> Decoder:
         return Decoder(self.by_node, self.fallback, self.library)
 
-    def sentence(self) -> str:
-        """As in "EDS: node 101 stepim."; it says so when there is none."""
+    def sentence(self, decoder: Decoder) -> str:
+        """As in "EDS: node 101 stepim, node 5 axis (by its identity)."; it says so when there is none."""
         parts = [f"node {node} {dictionary.name}" for node, dictionary in sorted(self.by_node.items())]
+        for bus in decoder.buses.values():
+            for node_id, node in sorted(bus.nodes.items()):
+                if node_id not in self.by_node and node.dictionary not in (None, self.fallback):
+                    parts.append(f"node {node_id} {node.dictionary.name} (by its identity)")
         if self.fallback is not None:
             parts.append(f"all other nodes {self.fallback.name}" if parts else f"all nodes {self.fallback.name}")
-        return f"EDS: {', '.join(parts)}." if parts else "No EDS: names from built-in CiA 301/402."
+        return f"EDS: {', '.join(dict.fromkeys(parts))}." if parts else "No EDS: names from built-in CiA 301/402."
 
 
 def _choose(eds: tuple[str, ...], eds_dir: Path | None) -> EdsChoice:
@@ -63,12 +67,17 @@ def _choose(eds: tuple[str, ...], eds_dir: Path | None) -> EdsChoice:
     fallback = None
     for given in eds:
         node, separator, name = given.partition("=")
-        if separator and not Path(given).exists():
-            by_node[node_id(node)] = load(name)
-            continue
-        dictionary = load(given)
-        if dictionary.node_id is not None:  # a DCF says which node it configures
-            by_node[dictionary.node_id] = dictionary
+        if not separator or Path(given).exists():
+            node, name = "", given
+        if not name:
+            raise click.BadParameter(f"--eds {given!r} names no file")
+        number = node_id(node) if node else None
+        dictionary = load(name)
+        number = dictionary.node_id if number is None else number  # a DCF says which node it configures
+        if number in by_node:
+            raise click.BadParameter(f"{by_node[number].name} and {name} are both for node {number}")
+        if number is not None:
+            by_node[number] = dictionary
         elif fallback is not None:
             raise click.BadParameter(
                 f"{fallback.name} and {given} are both for all nodes: say which, as in 101={given}"
@@ -107,6 +116,8 @@ def source(file: str | None) -> tuple[str | IO[bytes], str]:
     """The capture to read and its name. Without a file: standard input, unless that is a terminal."""
     if file is None and sys.stdin.isatty():
         raise click.UsageError("give a capture FILE, or - for standard input")
+    if file == "":
+        raise click.UsageError("the file name is empty")
     if file is None or file == "-":
         return sys.stdin.buffer, "standard input"
     return file, file
@@ -115,5 +126,5 @@ def source(file: str | None) -> tuple[str | IO[bytes], str]:
 class MissingDependency(OpenDiagError):
     """An optional library is not installed."""
 
-    def __init__(self, what: str, library: str, extra: str) -> None:
-        super().__init__(f"{what} needs {library}: pip install 'opendiag[{extra}]'")
+    def __init__(self, what: str, library: str) -> None:
+        super().__init__(f"{what} needs {library}: pip install {library}")

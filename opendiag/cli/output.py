@@ -92,12 +92,14 @@ class Printer:
 
 
 def note(text: str) -> None:
-    """A remark for people, on stderr."""
+    """A remark for people, on stderr, after the data that it is about."""
+    sys.stdout.flush()
     click.echo(text, err=True)
 
 
 def log_notes(log: LogReader) -> None:
     """What could not be read, always; nothing is dropped in silence."""
+    sys.stdout.flush()
     for finding in log.findings:
         click.secho(str(finding), err=True, fg="yellow" if finding.severity > Severity.INFO else None)
 
@@ -113,8 +115,7 @@ def table(rows: Iterable[Sequence[str]], headings: Sequence[str], right: Sequenc
     for cells in rows:
         made.add_row(*cells)
     console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = 10_000  # a pipe has no edge to cut at
+    console.width = 10_000  # what is wider than the terminal is wrapped by it, not cut
     with console.capture() as captured:
         console.print(made)
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))

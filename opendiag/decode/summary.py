@@ -76,15 +76,18 @@ class Summary:
         self._decoder = decoder
         self._nodes: dict[tuple[str, int], NodeSummary] = {}
 
-    def feed(self, frame: Frame) -> None:
+    def feed(self, frame: Frame) -> list[Record]:
+        """Count a frame; gives the records that the decoder made of it."""
         connection = self._decoder.bus(frame.channel).connections.lookup(frame).connection
         if connection.node_id:
             label = "SDO" if connection.service in _SDO else connection.label
             label = {"NMT error control": "heartbeat"}.get(label, label)
             node = self._node(frame.channel, connection.node_id)
             node.labels.setdefault(label, set()).add(frame.id_text)
-        for record in self._decoder.feed(frame):
+        records = self._decoder.feed(frame)
+        for record in records:
             self._count(record)
+        return records
 
     def finish(self) -> None:
         """The capture ends here."""

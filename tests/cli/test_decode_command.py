@@ -149,7 +149,10 @@ def test_standard_input_with_prose_around(run, capture):
         (["CAPTURE", "--only", "sod"], "--only does not know 'sod'"),
         (["CAPTURE", "--object", "xyz"], "'xyz' is no object"),
         (["CAPTURE", "--json", "--csv"], "choose one of"),
-        (["CAPTURE", "--parquet", "no-such-dir/x.parquet"], "no-such-dir/x.parquet: no such file or directory"),
+        (
+            ["CAPTURE", "--parquet", "no-such-dir/x.parquet"],
+            "--parquet no-such-dir/x.parquet: there is no directory no-such-dir",
+        ),
         (["README"], "no CAN frame in"),
         (["--nonsense"], "No such option"),
     ],

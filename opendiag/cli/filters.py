@@ -1,0 +1,120 @@
+"""Which records and frames to show. All of them are decoded all the same: the context may lie outside."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import click
+
+from opendiag.cli.options import node_id, object_key
+from opendiag.decode.records import Record
+from opendiag.frame import Frame
+from opendiag.wire.cob_id import Connection, Service
+
+#: --only word -> services of the record schema, services of the connection set.
+KINDS: dict[str, tuple[tuple[str, ...], tuple[Service, ...]]] = {
+    "sdo": (("sdo", "sdo.read", "sdo.write"), (Service.SDO_REQUEST, Service.SDO_RESPONSE)),
+    "pdo": (("tpdo", "rpdo"), (Service.TPDO, Service.RPDO)),
+    "nmt": (("nmt", "boot-up"), (Service.NMT,)),
+    "emcy": (("emcy",), (Service.EMCY,)),
+    "hb": (("heartbeat", "guarding", "boot-up"), (Service.ERROR_CONTROL,)),
+    "sync": (("sync",), (Service.SYNC,)),
+    "time": (("time",), (Service.TIME,)),
+    "lss": (("lss",), (Service.LSS_REQUEST, Service.LSS_RESPONSE)),
+    "err": (("error-frame",), ()),
+    "unknown": (("unknown",), (Service.UNKNOWN,)),
+}
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Empty sets and None let everything pass. Times in ns after the first frame."""
+
+    nodes: frozenset[int] = frozenset()
+    kinds: tuple[str, ...] = ()
+    objects: frozenset[tuple[int, int | None]] = frozenset()
+    changes: bool = False
+    start_ns: int | None = None
+    end_ns: int | None = None
+
+    @property
+    def active(self) -> bool:
+        return self != Filter()
+
+    @property
+    def wants_times(self) -> bool:
+        return self.start_ns is not None or self.end_ns is not None
+
+    def shows(self, record: Record, zero_ns: int) -> bool:
+        """A record of all nodes, as an NMT command to all is, belongs to each of them."""
+        if self.changes and not record.changed:
+            return False
+        if self.nodes and record.node not in self.nodes and not (record.service == "nmt" and record.node is None):
+            return False
+        if self.kinds and not any(record.service in KINDS[kind][0] for kind in self.kinds):
+            return False
+        if self.objects and not self._has_object(record):
+            return False
+        return self._in_time(record.time_ns, zero_ns)
+
+    def shows_frame(self, frame: Frame, connection: Connection, zero_ns: int) -> bool:
+        """The same for a frame, which has no object of its own."""
+        if self.nodes and connection.node_id not in self.nodes and connection.service is not Service.NMT:
+            return False
+        if self.kinds and not any(_is_kind(frame, connection, kind) for kind in self.kinds):
+            return False
+        return self._in_time(frame.time_ns, zero_ns)
+
+    def _has_object(self, record: Record) -> bool:
+        key = record.index or 0, record.subindex
+        return record.index is not None and (key in self.objects or (key[0], None) in self.objects)
+
+    def _in_time(self, time_ns: int | None, zero_ns: int) -> bool:
+        if time_ns is None or not self.wants_times:
+            return True
+        at = time_ns - zero_ns
+        return (self.start_ns or 0) <= at and (self.end_ns is None or at <= self.end_ns)
+
+
+def _is_kind(frame: Frame, connection: Connection, kind: str) -> bool:
+    return kind == "err" if frame.error else connection.service in KINDS[kind][1]
+
+
+def make_filter(
+    nodes: tuple[str, ...],
+    only: str | None,
+    objects: tuple[str, ...],
+    changes: bool,
+    start_s: float | None,
+    end_s: float | None,
+) -> Filter:
+    """From what the command line says. Raises click.BadParameter."""
+    return Filter(
+        frozenset(node_id(text) for text in nodes),
+        _kinds(only),
+        frozenset(object_key(text) for text in objects),
+        changes,
+        _nanoseconds(start_s),
+        _nanoseconds(end_s),
+    )
+
+
+def _kinds(only: str | None) -> tuple[str, ...]:
+    if only is None:
+        return ()
+    words = tuple(word.strip().lower() for word in only.split(",") if word.strip())
+    if not words:
+        raise click.BadParameter(f"--only names no service: it knows {', '.join(KINDS)}")
+    for word in words:
+        if word not in KINDS:
+            raise click.BadParameter(f"--only does not know {word!r}: it knows {', '.join(KINDS)}")
+    return words
+
+
+def _nanoseconds(seconds: float | None) -> int | None:
+    if seconds is None:
+        return None
+    if not math.isfinite(seconds):
+        raise click.BadParameter(f"{seconds} is no time: expected seconds after the first frame")
+    return round(seconds * 1e9)

@@ -1,0 +1,122 @@
+"""One pass over a capture, and what is worth saying about it afterwards."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timezone
+
+from opendiag.cli import EXIT_FINDINGS, output
+from opendiag.cli.filters import Filter
+from opendiag.cli.options import EdsChoice
+from opendiag.cli.progress import progress
+from opendiag.decode.pdo_view import mapping_index
+from opendiag.decode.records import Record
+from opendiag.findings import Severity
+from opendiag.frame import Frame
+from opendiag.logs import LogReader
+from opendiag.wire.cob_id import Connection, Service
+
+#: Services that identifiers of any other protocol may look like.
+_NO_PROOF = ("tpdo", "rpdo", "emcy", "unknown", "error-frame")
+#: PDOs without a mapping that get a hint of their own.
+_HINTS = 3
+
+
+class Run:
+    """``zero_ns`` is the time of the first frame, ``home`` its channel, which rows need not mention."""
+
+    def __init__(self, log: LogReader, eds: EdsChoice, chosen: Filter | None = None) -> None:
+        self.log = log
+        self.eds = eds
+        self.chosen = chosen or Filter()
+        self.decoder = eds.decoder()
+        self.live = log.bytes_total is None
+        self.zero_ns: int | None = None
+        self.home: str | None = None
+        self._end_ns: int | None = None
+        self._is_canopen = False
+        self._unmapped: dict[Connection, None] = {}
+        self._shown = 0
+
+    def frames(self) -> Iterator[Frame]:
+        """Ctrl-C ends a stream, as its end does: it is the only way to end a live one."""
+        try:
+            with progress(self.log) as advance:
+                for place, frame in enumerate(self.log):
+                    if not place:
+                        self.zero_ns, self.home = frame.time_ns, frame.channel
+                    if frame.time_ns is not None:
+                        self._end_ns = frame.time_ns
+                    yield frame
+                    advance()
+        except KeyboardInterrupt:
+            if not self.live:
+                raise
+
+    def records(self) -> Iterator[Record]:
+        """What passes the filter."""
+        for frame in self.frames():
+            yield from self._passing(self.decoder.feed(frame))
+        yield from self._passing(self.decoder.finish())
+
+    def _passing(self, records: Iterable[Record]) -> Iterator[Record]:
+        for record in records:
+            passes = self.chosen.shows(record, self.zero_ns or 0)
+            self.note(record, passes)
+            if passes:
+                yield record
+
+    def note(self, record: Record, shown: bool) -> None:
+        """Remember of a record what the summary says."""
+        self._shown += shown
+        if shown and "mapping-unknown" in record.flags:
+            service = Service.TPDO if record.service == "tpdo" else Service.RPDO
+            self._unmapped[Connection(service, record.node or 0, record.number or 0)] = None
+        if record.service not in _NO_PROOF and record.status not in ("malformed", "stray"):
+            self._is_canopen = True
+
+    def finish(self, name: str, quiet: bool) -> None:
+        """Say on stderr what was read and what was not; exit with 1 when part of the capture is lost."""
+        output.log_notes(self.log)
+        for line in () if quiet else self._summary(name):
+            output.note(line)
+        if any(finding.severity is Severity.ERROR for finding in self.log.findings):
+            sys.exit(EXIT_FINDINGS)
+
+    def _summary(self, name: str) -> Iterator[str]:
+        log = self.log
+        channels = f", {', '.join(log.channels)}" if log.channels else ""
+        frames = f"{log.frames} frame{'s' * (log.frames != 1)}"
+        yield f"{name}: {log.format}, {self._times()}, {frames}{channels}. {self.eds.sentence(self.decoder)}"
+        if self.chosen.wants_times and self.zero_ns is None:
+            yield "The frames have no times: --from and --to changed nothing."
+        if self.chosen.active and not self._shown:
+            yield "Nothing in this capture passes the filter."
+        yield from self._unmapped_hints()
+        if log.frames and not self._is_canopen:
+            yield "No SDO, NMT, heartbeat or SYNC in this capture: this may not be a CANopen bus."
+
+    def _unmapped_hints(self) -> Iterator[str]:
+        names = [f"{connection.label} of node {connection.node_id}" for connection in self._unmapped]
+        if len(names) > _HINTS:
+            first, rest = ", ".join(names[:_HINTS]), len(names) - _HINTS
+            yield f"No mapping is known for {first} and {rest} more: give --eds NODE=FILE."
+            return
+        for connection, text in zip(self._unmapped, names, strict=True):
+            yield (
+                f"{text}: {mapping_index(connection):04X}h, its mapping, is not read or written in this capture; "
+                f"give --eds {connection.node_id}=FILE."
+            )
+
+    def _times(self) -> str:
+        if self.zero_ns is None:
+            return "no times"
+        span = f"{((self._end_ns or self.zero_ns) - self.zero_ns) / 1e9:.6f} s"
+        if self.log.time_kind not in ("absolute", "local"):
+            return span
+        try:
+            began = datetime.fromtimestamp(self.zero_ns / 1e9, tz=timezone.utc).isoformat(" ", "milliseconds")
+        except (ValueError, OverflowError, OSError):  # a time stamp beyond the calendar
+            return span
+        return f"{span} from {began if self.log.time_kind == 'absolute' else began[:-6] + ' local time'}"

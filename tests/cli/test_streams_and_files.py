@@ -1,0 +1,195 @@
+"""What happens around the data: live streams, Ctrl-C, full disks, files that must survive, several channels."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BEAT = "(1700000000.000000) can0 705#05\n"
+#: Without it the interpreter of a test run may be unbuffered, and nothing here would be shown.
+BUFFERED = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+posix = pytest.mark.skipif(os.name != "posix", reason="signals and pipes of POSIX")
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "opendiag", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=BUFFERED,
+    )
+
+
+@posix
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [(["decode", "-"], 2), (["decode", "-", "--csv"], 2), (["decode", "-", "--json"], 1), (["explain", "-"], 4)],
+)
+def test_a_stream_is_shown_while_it_runs_and_ctrl_c_ends_it(arguments, lines):
+    with start(*arguments) as process:
+        process.stdin.write(BEAT)
+        process.stdin.flush()
+        shown = [process.stdout.readline() for _ in range(lines)]  # hangs when nothing is shown before the end
+        assert "OPERATIONAL" in "".join(shown)
+        if arguments[0] == "decode":
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 0
+            assert "standard input: candump log, 0.000000 s" in process.stderr.read()
+        else:
+            process.kill()
+
+
+@posix
+def test_ctrl_c_ends_a_live_list_of_nodes():
+    with start("nodes", "-") as process:
+        process.stdin.write(BEAT)
+        process.stdin.flush()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.5)  # still listening, and the interpreter has started
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        assert "705 heartbeat" in process.stdout.read()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize(
+    "arguments",
+    [["explain", "705#05"], ["nodes", "CAPTURE"], ["eds", "show", "stepim"], ["decode", "CAPTURE"], ["--help"]],
+)
+def test_a_full_disk_is_one_sentence(arguments, capture):
+    command = [capture if argument == "CAPTURE" else argument for argument in arguments]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "opendiag", *command], stdout=full, stderr=subprocess.PIPE, text=True, env=BUFFERED
+        )
+    assert done.returncode == 2
+    assert "no space left on device" in done.stderr
+    assert "Traceback" not in done.stderr and "ignored" not in done.stderr
+
+
+def test_a_parquet_file_never_takes_the_place_of_its_capture(run, capture, tmp_path: Path):
+    log = tmp_path / "field.log"
+    shutil.copy(capture, log)
+    before = log.read_bytes()
+    outcome = run("decode", str(log), "--parquet", str(log))
+    assert outcome.code == 2
+    assert "would overwrite the capture" in outcome.err
+    assert log.read_bytes() == before
+
+
+def test_a_failed_decode_leaves_an_older_parquet_file_alone(run, tmp_path: Path):
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install '.[columns]'")
+    old, prose = tmp_path / "old.parquet", tmp_path / "prose.txt"
+    old.write_bytes(b"precious")
+    prose.write_text("no frame here\n")
+    assert run("decode", str(prose), "--parquet", str(old)).code == 2
+    assert old.read_bytes() == b"precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old.parquet", "prose.txt"]
+
+
+@pytest.mark.parametrize("stamp", ["", "(1700000000.000000) "])
+def test_channels_are_told_apart_with_and_without_times(run, tmp_path: Path, stamp):
+    log = tmp_path / "two.log"
+    log.write_text("".join(f"{stamp}{channel} 705#05\n" for channel in ("can0", "can1", "can0")))
+    rows = run("decode", str(log)).out.splitlines()[1:]
+    assert ["can1/5" in row for row in rows] == [False, True, False]
+    lines = run("decode", str(log), "--frames").out.splitlines()
+    assert ["can1" in line for line in lines] == [False, True, False]
+
+
+def test_frames_obeys_the_filters_and_tells_the_truth(run, capture, tmp_path: Path):
+    outcome = run("decode", capture, "--frames")
+    assert "may not be a CANopen bus" not in outcome.err
+    assert "TPDO4 of node 101: 1A03h" in outcome.err
+    assert len(run("decode", capture, "--frames", "--only", "pdo").out.splitlines()) == 1
+    assert run("decode", capture, "--frames", "--node", "5").out == ""
+    refused = run("decode", capture, "--frames", "--object", "6041")
+    assert (refused.code, refused.out) == (2, "")
+    log = tmp_path / "t.log"
+    log.write_text("".join(f"(170000000{i}.000000) can0 705#05\n" for i in range(5)))
+    assert len(run("decode", str(log), "--frames", "--from", "0.5", "--to", "2.5").out.splitlines()) == 2
+
+
+def test_a_filter_that_shows_nothing_says_so(run, capture):
+    outcome = run("decode", capture, "--node", "55")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert "Nothing in this capture passes the filter." in outcome.err
+    assert "TPDO4" not in outcome.err
+    assert "--from and --to changed nothing" in run("decode", capture, "--from", "1").err
+
+
+def test_a_command_to_all_nodes_belongs_to_each(run, tmp_path: Path):
+    log = tmp_path / "reset.log"
+    log.write_text("can0 000#8100\ncan0 705#00\ncan0 706#00\n")
+    rows = run("decode", str(log), "--node", "5").out.splitlines()[1:]
+    assert [row.split()[0] for row in rows] == ["1", "2"]
+
+
+def test_an_eds_found_by_identity_is_named(run, tmp_path: Path):
+    log = tmp_path / "identity.log"
+    log.write_text(
+        "can0 605#4018100100000000\ncan0 585#43181001E1020000\ncan0 605#4018100200000000\ncan0 585#43181002A5A50000\n"
+    )
+    assert "EDS: node 5 stepim (by its identity)." in run("decode", str(log)).err
+
+
+def test_a_damaged_archive_shows_what_is_there_and_exits_with_1(run, tmp_path: Path):
+    whole = gzip.compress("".join(f"(170000{i:04}.000000) can0 705#05\n" for i in range(5000)).encode())
+    damaged = tmp_path / "cut.log.gz"
+    damaged.write_bytes(whole[: len(whole) // 2])
+    outcome = run("decode", str(damaged))
+    assert outcome.code == 1
+    assert len(outcome.out.splitlines()) > 10
+    assert "log-damaged" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--from", "nan"], "is no time"),
+        (["--to", "inf"], "is no time"),
+        (["--only", ""], "--only names no service"),
+        (["--eds", ""], "names no file"),
+        (["--eds", "101="], "names no file"),
+        (["--eds", "101=stepim", "--eds", "101=stepim"], "are both for node 101"),
+    ],
+)
+def test_more_mistakes(run, capture, arguments, sentence):
+    outcome = run("decode", capture, *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert sentence in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+
+
+def test_an_empty_file_name(run):
+    assert "the file name is empty" in run("decode", "").err
+
+
+def test_numbers_as_people_write_them(run, capture):
+    assert len(run("decode", capture, "--node", "0101", "-q").out.splitlines()) == 7
+    assert len(run("decode", capture, "--node", "0x65", "-q").out.splitlines()) == 7
+    assert len(run("decode", capture, "--object", "6041h", "-q").out.splitlines()) == 3
+    assert "Statusword" in run("eds", "show", "stepim", "6041h").out
+
+
+def test_a_time_stamp_beyond_the_calendar(run, tmp_path: Path):
+    log = tmp_path / "far.log"
+    log.write_text("(999999999999.500000) can0 705#05\n")
+    outcome = run("decode", str(log))
+    assert outcome.code == 0
+    assert "0.000000 s, 1 frame" in outcome.err
+
+
+def test_nodes_are_never_cut(run, capture, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = run("nodes", capture).out.splitlines()
+    assert "none seen" in lines[1] and lines[1].split()[0] == "101"
