@@ -147,7 +147,6 @@ CIA402_CODES: dict[int, str] = {
     0x8600: "positioning controller",
     0x8611: "following error",
     0x8612: "reference limit",
-    0x8613: "homing error",
     0x8700: "synchronisation controller",
     0x8800: "winding controller",
     0x8900: "process data monitoring",

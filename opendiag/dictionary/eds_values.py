@@ -34,14 +34,6 @@ class _Number(NamedTuple):
     remark: str = ""
 
 
-def parse_number(text: str) -> int:
-    """Read a well-formed EDS number: decimal, 0x hexadecimal, or octal with a leading 0. Raise ValueError."""
-    number = _spelt(text)
-    if number.code and number.code != "eds-octal-number":
-        raise ValueError(f"{text!r} is not a number of CiA 306")
-    return number.value
-
-
 def _spelt(text: str) -> _Number:
     """Read a number however it is spelt. Raise ValueError when it is none."""
     try:
