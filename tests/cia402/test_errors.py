@@ -36,7 +36,6 @@ def test_codes_are_within_their_classes(code):
         (0x7381, SERVOTRONIX, "Nikon encoder"),
         (0x7381, None, "sensor"),  # its class, 7300h
         (0x3225, None, "DC link under-voltage"),  # its group, 3220h
-        (0x8613, None, "homing error"),
         (0x8130, None, "life guard error or heartbeat error"),
         (0x8130, SERVOTRONIX, "CAN heartbeat lost"),
         (0x5112, SERVOTRONIX, "24 V supply"),  # not in the vendor's list
