@@ -1,4 +1,4 @@
-"""opendiag: a CANopen master and diagnostics stack.
+"""opendiag: CANopen diagnostics.
 
 The tour, from the bus upwards:
 

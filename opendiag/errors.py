@@ -6,9 +6,11 @@
     │   ├── DictionaryFileError (ValueError)   a device file that cannot be used: file, line, why
     │   ├── UnknownDictionary (LookupError)    no file and no bundled dictionary of that name
     │   └── ObjectNotFound (KeyError)          no such object in this dictionary
-    └── LogError                               something about a capture file
-        ├── LogNotFound (FileNotFoundError)    no such file, or it cannot be read
-        └── NotALog (ValueError)               a file without a single frame in a format we know
+    ├── LogError                               something about a capture
+    │   ├── LogNotFound (FileNotFoundError)    no such file, or it cannot be read
+    │   ├── NotALog (ValueError)               a file without a single frame in a format we know
+    │   └── NotALine (ValueError)              a text that should be one frame and is none
+    └── MissingDependency (ImportError)        an optional library is not installed
 
 Each carries its facts as fields and writes its own sentence: what failed, what was seen, what to try.
 What is odd but not fatal is a `opendiag.findings.Finding`, not an exception.
@@ -115,3 +117,27 @@ class NotALog(LogError, ValueError):
             f"{self.file}: no CAN frame in {self.lines} line{'s' if self.lines != 1 else ''}{seen}; "
             "expected candump output such as 'can0  665   [8]  40 78 60 00 00 00 00 00'"
         )
+
+
+class NotALine(LogError, ValueError):
+    """A text that is no frame; the sentence says what was seen and what was expected."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(text, reason)
+        self.text = text
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.text!r} is no frame: {self.reason}"
+
+
+class MissingDependency(OpenDiagError, ImportError):
+    """``what`` needs the optional ``library``."""
+
+    def __init__(self, what: str, library: str) -> None:
+        super().__init__(what, library)
+        self.what = what
+        self.library = library
+
+    def __str__(self) -> str:
+        return f"{self.what} needs {self.library}: pip install {self.library}"

@@ -12,6 +12,8 @@ from opendiag.errors import (
     DictionaryFileError,
     LogError,
     LogNotFound,
+    MissingDependency,
+    NotALine,
     NotALog,
     ObjectNotFound,
     OpenDiagError,
@@ -21,6 +23,20 @@ from opendiag.errors import (
 
 #: (error, builtins it is, parent in the tree, fields, what its sentence says)
 EXAMPLES = [
+    (
+        NotALine("hello", "expected a frame such as 665#40"),
+        ValueError,
+        LogError,
+        {"text": "hello", "reason": "expected a frame such as 665#40"},
+        ["'hello' is no frame", "expected a frame"],
+    ),
+    (
+        MissingDependency("--parquet", "pyarrow"),
+        ImportError,
+        OpenDiagError,
+        {"what": "--parquet", "library": "pyarrow"},
+        ["--parquet needs pyarrow", "pip install pyarrow"],
+    ),
     (
         WireError("NMT command needs 2 bytes", b"\x01"),
         ValueError,

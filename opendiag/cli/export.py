@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from opendiag.cli.options import MissingDependency
 from opendiag.decode.records import Record
+from opendiag.errors import MissingDependency
 
 #: Column -> Parquet type. ``frames``, ``flags``, ``bits`` and ``details`` are JSON text, ``value`` is text.
 COLUMNS = {

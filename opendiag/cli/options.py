@@ -13,7 +13,6 @@ import click
 from opendiag.decode.decoder import Decoder
 from opendiag.dictionary.library import Library, load
 from opendiag.dictionary.model import ObjectDictionary
-from opendiag.errors import OpenDiagError
 
 
 def node_id(text: str) -> int:
@@ -121,10 +120,3 @@ def source(file: str | None) -> tuple[str | IO[bytes], str]:
     if file is None or file == "-":
         return sys.stdin.buffer, "standard input"
     return file, file
-
-
-class MissingDependency(OpenDiagError):
-    """An optional library is not installed."""
-
-    def __init__(self, what: str, library: str) -> None:
-        super().__init__(f"{what} needs {library}: pip install {library}")

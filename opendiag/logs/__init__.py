@@ -4,7 +4,7 @@ Knows frames and nothing of CANopen.
 """
 
 from opendiag.logs.candump_log import format_log_line
-from opendiag.logs.line import NotALine, parse_line
+from opendiag.logs.line import parse_line
 from opendiag.logs.reader import LogReader, open_log
 
-__all__ = ["LogReader", "NotALine", "format_log_line", "open_log", "parse_line"]
+__all__ = ["LogReader", "format_log_line", "open_log", "parse_line"]

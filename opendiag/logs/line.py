@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from opendiag.errors import LogError
+from opendiag.errors import NotALine
 from opendiag.frame import Frame
 from opendiag.logs import candump_console, candump_log, pasted
 from opendiag.logs.candump_frame import NotAFrame, make_frame
@@ -14,18 +14,6 @@ _SHORT_ID = re.compile(r"\s*(?:0x)?(?P<id>[0-9A-Fa-f]{1,2})(?=#|\s+[\[{])")
 _ODD_ID = re.compile(r"\s*(?:0x)?(?P<id>[0-9A-Fa-f]{4,7}|[0-9A-Fa-f]{9,})(?=#|\s|$)")
 _PROMPT = re.compile(r"\s*[$#%]\s+")
 _EXPECTED = "expected a frame such as 665#4041600000000000 or '665 [8] 40 41 60 00 00 00 00 00'"
-
-
-class NotALine(LogError, ValueError):
-    """A text that is no frame; the sentence says what was seen and what was expected."""
-
-    def __init__(self, text: str, reason: str) -> None:
-        super().__init__(text, reason)
-        self.text = text
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.text!r} is no frame: {self.reason}"
 
 
 def parse_line(text: str) -> Frame:

@@ -11,9 +11,9 @@ from candump_text import SENT, Options, candump_lines
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from opendiag.errors import NotALog
+from opendiag.errors import NotALine, NotALog
 from opendiag.frame import FD_LENGTHS, Frame
-from opendiag.logs import NotALine, format_log_line, open_log, parse_line
+from opendiag.logs import format_log_line, open_log, parse_line
 
 NS = 10**9
 identifiers = st.one_of(

@@ -6,9 +6,9 @@ import io
 
 import pytest
 
-from opendiag.errors import NotALog
+from opendiag.errors import NotALine, NotALog
 from opendiag.frame import Frame
-from opendiag.logs import LogReader, NotALine, open_log, parse_line
+from opendiag.logs import LogReader, open_log, parse_line
 
 
 def read(*lines: str) -> tuple[list[Frame], LogReader]:

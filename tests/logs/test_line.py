@@ -2,9 +2,9 @@
 
 import pytest
 
-from opendiag.errors import LogError, OpenDiagError
+from opendiag.errors import LogError, NotALine, OpenDiagError
 from opendiag.frame import Frame
-from opendiag.logs import NotALine, parse_line
+from opendiag.logs import parse_line
 
 SDO = bytes.fromhex("4041600000000000")
 
