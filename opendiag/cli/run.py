@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
+from typing import Any
 
 from opendiag.cli import EXIT_FINDINGS, output
 from opendiag.cli.filters import Filter
@@ -41,18 +44,14 @@ class Run:
 
     def frames(self) -> Iterator[Frame]:
         """Ctrl-C ends a stream, as its end does: it is the only way to end a live one."""
-        try:
-            with progress(self.log) as advance:
-                for place, frame in enumerate(self.log):
-                    if not place:
-                        self.zero_ns, self.home = frame.time_ns, frame.channel
-                    if frame.time_ns is not None:
-                        self._end_ns = frame.time_ns
-                    yield frame
-                    advance()
-        except KeyboardInterrupt:
-            if not self.live:
-                raise
+        with progress(self.log) as advance, EndOfStream(self.live) as end:
+            for frame in end.read(self.log):
+                if self.zero_ns is None and self.home is None:
+                    self.zero_ns, self.home = frame.time_ns, frame.channel
+                if frame.time_ns is not None:
+                    self._end_ns = frame.time_ns
+                yield frame
+                advance()
 
     def records(self) -> Iterator[Record]:
         """What passes the filter."""
@@ -120,3 +119,47 @@ class Run:
         except (ValueError, OverflowError, OSError):  # a time stamp beyond the calendar
             return span
         return f"{span} from {began if self.log.time_kind == 'absolute' else began[:-6] + ' local time'}"
+
+
+class EndOfStream:
+    """While it is in force, Ctrl-C ends `read` after the frame in hand instead of ending the program.
+
+    Does nothing for a file, nor outside the main thread, where nobody can take the signal.
+    """
+
+    def __init__(self, live: bool) -> None:
+        self._takes_signal = live and threading.current_thread() is threading.main_thread()
+        self._waiting = False
+        self._asked = False
+        self._before: Any = None
+
+    def __enter__(self) -> EndOfStream:
+        if self._takes_signal:
+            self._before = signal.signal(signal.SIGINT, self._on_signal)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._takes_signal:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _on_signal(self, number: int, stack: object) -> None:
+        self._asked = True
+        if self._waiting:  # for a frame that may never come
+            raise KeyboardInterrupt
+
+    def read(self, log: Iterable[Frame]) -> Iterator[Frame]:
+        """The frames until the stream ends or somebody asks for its end."""
+        frames = iter(log)
+        while not self._asked:
+            try:
+                self._waiting = True
+                frame = next(frames)
+            except StopIteration:
+                return
+            except KeyboardInterrupt:
+                if not self._takes_signal:
+                    raise
+                return
+            finally:
+                self._waiting = False
+            yield frame
