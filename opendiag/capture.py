@@ -15,7 +15,10 @@ from opendiag.logs import open_log as open_frames
 
 
 class Capture:
-    """Iterate over it once for the records. ``log`` counts what was read, ``decoder`` holds what was learned."""
+    """Iterate over it once for the records. ``log`` counts what was read, ``decoder`` holds what was learned.
+
+    One that is not read to its end is closed by `close` or by leaving a ``with`` block.
+    """
 
     def __init__(self, log: LogReader, decoder: Decoder) -> None:
         self.log = log
@@ -26,6 +29,16 @@ class Capture:
         for frame in self.log:
             yield from self.decoder.feed(frame)
         yield from self.decoder.finish()
+
+    def close(self) -> None:
+        """Close the file. Closing again does nothing."""
+        self.log.close()
+
+    def __enter__(self) -> Capture:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
 
 def open_log(
@@ -42,10 +55,9 @@ def open_log(
 
     Raises LogNotFound, UnknownDictionary, DictionaryFileError, and ValueError for a node-ID outside 1..127.
     """
-    by_node = {}
-    for node_id, given in (dictionaries or {}).items():
-        if not 1 <= node_id <= 127:
-            raise ValueError(f"node-ID {node_id} is outside 1..127")
-        by_node[node_id] = given if isinstance(given, ObjectDictionary) else load(given)
-    library = Library(Path(eds_dir) if eds_dir is not None else None)
-    return Capture(open_frames(source, time=time), Decoder(by_node, library=library))
+    by_node = {
+        node_id: given if isinstance(given, ObjectDictionary) else load(given)
+        for node_id, given in (dictionaries or {}).items()
+    }
+    decoder = Decoder(by_node, library=Library(eds_dir))
+    return Capture(open_frames(source, time=time), decoder)

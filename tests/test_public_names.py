@@ -35,3 +35,17 @@ def test_open_log_takes_dictionaries_by_name_and_refuses_a_wrong_node() -> None:
     assert [record.value for record in records] == [5872, 219, 6192612, 0x227, 0x227, None]
     with pytest.raises(ValueError, match="node-ID 128 is outside"):
         opendiag.open_log(capture, dictionaries={128: "stepim"})
+
+
+def test_a_capture_can_be_left_early() -> None:
+    capture = Path(__file__).resolve().parent.parent / "examples" / "stepim.log"
+    with opendiag.open_log(capture) as opened:
+        assert next(iter(opened)).service == "tpdo"
+    opened.close()
+
+
+def test_a_decoder_says_what_it_was_given_wrong() -> None:
+    with pytest.raises(ValueError, match="node-ID 0 is outside"):
+        opendiag.Decoder({0: opendiag.load("stepim")})
+    with pytest.raises(TypeError, match="expected an ObjectDictionary"):
+        opendiag.Decoder({5: "stepim"})  # type: ignore[dict-item]

@@ -1,7 +1,7 @@
 """The command line. stdout is data, stderr is notes; one file per command, loaded when it is called.
 
-Exit codes: 0 ok, 1 findings, 2 a wrong call or a file that cannot be used; 3 (bus or adapter) and 4 (SDO abort or
-timeout) belong to commands that talk on a bus.
+Exit codes: 0 ok, 1 part of a capture is lost, 2 a wrong call or a file that cannot be used; 3 (bus or adapter) and
+4 (SDO abort or timeout) belong to commands that talk on a bus.
 """
 
 from __future__ import annotations

@@ -97,11 +97,12 @@ def _print_frames(run: Run, printer: output.Printer) -> None:
     explainer = Explainer(run.decoder)
     for number, frame in enumerate(run.frames(), 1):
         explanation = explainer.explain(frame)
-        shown = run.chosen.shows_frame(frame, explanation.connection, run.zero_ns or 0)
+        shown = run.chosen.shows_frame(frame, explanation.connection, explanation.records, run.zero_ns or 0)
         for record in explanation.records:
             run.note(record, shown)
         if not shown:
             continue
+        run.shown += 1
         at = "" if frame.time_ns is None else f"{(frame.time_ns - (run.zero_ns or 0)) / 1e9:12.6f}  "
         channel = f"{frame.channel}  " if frame.channel != run.home else ""
         printer.hanging(f"{number:<7} {at}{channel}{frame_text(frame):<36}  ", explanation.sentence)

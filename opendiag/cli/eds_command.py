@@ -8,7 +8,7 @@ import click
 
 from opendiag.cli import output
 from opendiag.cli.options import object_key
-from opendiag.dictionary import builtin
+from opendiag.dictionary import builtin, datatypes
 from opendiag.dictionary.datatypes import Value
 from opendiag.dictionary.library import load
 from opendiag.dictionary.model import NodeIdPlus, ObjectDictionary, ObjectType, Variable
@@ -43,21 +43,28 @@ def show(file: str, what: str | None, as_json: bool) -> None:
 
 
 def _choose(dictionary: ObjectDictionary, what: str | None) -> tuple[list[Variable], bool]:
+    """The values asked for, and whether to show them in full. "feed" may be an index, and is more often a word."""
     everything = list(dictionary.variables())
     if what is None:
         return everything, False
-    try:
-        index, subindex = object_key(what)
-    except click.BadParameter:
-        text = what.casefold()
-        chosen = [variable for variable in everything if text in dictionary.name_of(variable).casefold()]
-        if not chosen:
-            raise ObjectNotFound(f"with {what!r} in its name", dictionary.name) from None
-        return chosen, False
-    chosen = [v for v in everything if v.index == index and subindex in (None, v.subindex)]
+    key = _key(what)
+    if key is not None:
+        index, subindex = key
+        chosen = [v for v in everything if v.index == index and subindex in (None, v.subindex)]
+        if chosen:
+            return chosen, True
+    text = what.casefold()
+    chosen = [variable for variable in everything if text in dictionary.name_of(variable).casefold()]
     if not chosen:
-        raise ObjectNotFound(what, dictionary.name)
-    return chosen, True
+        raise ObjectNotFound(what if key is not None else f"with {what!r} in its name", dictionary.name)
+    return chosen, False
+
+
+def _key(what: str) -> tuple[int, int | None] | None:
+    try:
+        return object_key(what)
+    except click.BadParameter:
+        return None
 
 
 def _print_device(dictionary: ObjectDictionary) -> None:
@@ -84,7 +91,7 @@ def _print_tree(dictionary: ObjectDictionary, chosen: list[Variable]) -> None:
         found = dictionary.objects[variable.index]
         is_var = found.object_type not in (ObjectType.ARRAY, ObjectType.RECORD, ObjectType.DEFSTRUCT)
         if not is_var and variable.index != last:
-            rows.append([f"{variable.index:04X}", found.name, found.object_type.name, "", "", "", ""])
+            rows.append([f"{variable.index:04X}", found.name, found.object_type.name, "", "", "", "", ""])
         last = variable.index
         where = variable.text if is_var else f"  :{variable.subindex:02X}"
         rows.append(
@@ -94,26 +101,31 @@ def _print_tree(dictionary: ObjectDictionary, chosen: list[Variable]) -> None:
                 variable.type_name,
                 variable.access,
                 "PDO" if variable.pdo_mappable else "",
-                _value_text(variable.default),
+                _value_text(variable.default, variable.data_type),
                 _unit_text(variable),
+                _value_text(variable.value, variable.data_type),
             ]
         )
-    output.table(rows, ["object", "name", "type", "access", "", "default", "unit"])
+    headings = ["object", "name", "type", "access", "", "default", "unit", "set to"]
+    if not any(variable.value is not None for variable in chosen):  # only a DCF says what a device is set to
+        rows, headings = [cells[:-1] for cells in rows], headings[:-1]
+    output.table(rows, headings)
 
 
 def _print_full(dictionary: ObjectDictionary, variable: Variable, blank: bool) -> None:
     standard = builtin.get(variable.index, variable.subindex)
+    low, high = (_value_text(limit, variable.data_type) for limit in (variable.low, variable.high))
     facts: list[tuple[str, str]] = [
         ("object", f"{variable.text}  {dictionary.name_of(variable)}"),
         ("type", variable.type_name),
         ("access", variable.access or "not said"),
         ("PDO", "can be mapped" if variable.pdo_mappable else "cannot be mapped"),
-        ("default", _value_text(variable.default) or "none"),
-        ("limits", f"{_value_text(variable.low) or 'none'} .. {_value_text(variable.high) or 'none'}"),
+        ("default", _value_text(variable.default, variable.data_type) or "none"),
+        ("limits", f"{low or 'none'} .. {high or 'none'}"),
         ("unit", _unit_text(variable) or "not said"),
     ]
     if variable.value is not None:
-        facts.append(("set to", _value_text(variable.value)))
+        facts.append(("set to", _value_text(variable.value, variable.data_type)))
     if standard is not None:
         facts.append((standard.source, f"{builtin.name_of(standard)}, {standard.type_name}, {standard.access}"))
         facts += [("bit " + str(bit), name) for bit, name in standard.bits.items()]
@@ -145,19 +157,20 @@ def to_dict(dictionary: ObjectDictionary, variable: Variable) -> dict[str, Any]:
 
 def _json(value: Value | NodeIdPlus | None) -> Any:
     if isinstance(value, NodeIdPlus):
-        return _value_text(value)
+        return _value_text(value, 0)
     return value.hex() if isinstance(value, bytes) else value
 
 
-def _value_text(value: Value | NodeIdPlus | None) -> str:
+def _value_text(value: Value | NodeIdPlus | None, data_type: int) -> str:
     if value is None:
         return ""
     if isinstance(value, NodeIdPlus):
         return f"$NODEID+0x{value.offset:X}" if value.offset else "$NODEID"
     if isinstance(value, bytes):
         return value.hex(" ").upper()
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 0xFFFF:
-        return f"{value} (0x{value & (1 << (64 if value < -(1 << 31) else 32)) - 1:X})"
+    if isinstance(value, int) and abs(value) > 0xFFFF:
+        bits = datatypes.bit_width(data_type) or 64
+        return f"{value} (0x{value & (1 << bits) - 1:X})"
     return str(value)
 
 

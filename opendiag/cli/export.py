@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import click
@@ -77,11 +79,21 @@ def write_csv(records: Iterable[Record], live: bool) -> None:
 
 
 def check_target(path: Path, source: str | None) -> None:
-    """Raise click.UsageError when the file would overwrite the capture it is made of, or has no directory to be in."""
+    """Raise click.UsageError for a target that is no file to write, or is the capture itself."""
+    if path.is_dir() or (path.exists() and not path.is_file()):
+        raise click.UsageError(f"--parquet {path} is no file")
     if not path.parent.is_dir():
         raise click.UsageError(f"--parquet {path}: there is no directory {path.parent}")
-    if source not in (None, "-") and path.exists() and Path(source or "").exists() and path.samefile(source or ""):
+    if path.exists() and _is_capture(path, source):
         raise click.UsageError(f"--parquet {path} would overwrite the capture")
+
+
+def _is_capture(path: Path, source: str | None) -> bool:
+    try:
+        given = os.fstat(sys.stdin.fileno()) if source in (None, "-") else Path(str(source)).stat()
+    except (OSError, ValueError):  # no such file, or no file behind standard input
+        return False
+    return os.path.samestat(given, path.stat())
 
 
 def write_parquet(records: Iterable[Record], path: Path) -> None:
@@ -92,14 +104,23 @@ def write_parquet(records: Iterable[Record], path: Path) -> None:
     except ImportError:
         raise MissingDependency("--parquet", "pyarrow") from None
     schema = pa.schema([(name, getattr(pa, kind)()) for name, kind in COLUMNS.items()])
-    part = path.with_name(path.name + ".part")
+    target = path.resolve()  # a link goes on pointing where it points
+    with NamedTemporaryFile(dir=target.parent, prefix=f"{target.name}.", delete=False) as made:
+        part = Path(made.name)
     try:
         with part.open("wb") as sink, pq.ParquetWriter(sink, schema, compression="zstd") as writer:
             for batch in _batches(records):
                 writer.write_table(pa.Table.from_pylist(batch, schema=schema))
-        part.replace(path)
+        part.chmod(0o666 & ~_umask())
+        part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _batches(records: Iterable[Record]) -> Iterator[list[dict[str, Any]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import click
@@ -58,27 +59,27 @@ class Filter:
             return False
         return self._in_time(record.time_ns, zero_ns)
 
-    def shows_frame(self, frame: Frame, connection: Connection, zero_ns: int) -> bool:
-        """The same for a frame, which has no object of its own."""
-        if self.nodes and connection.node_id not in self.nodes and connection.service is not Service.NMT:
+    def shows_frame(self, frame: Frame, connection: Connection, records: Iterable[Record], zero_ns: int) -> bool:
+        """A frame is shown with its records; one that completes nothing, as an SDO request, by what it belongs to."""
+        made = list(records)
+        if made:
+            return any(self.shows(record, zero_ns) for record in made)
+        if self.nodes and connection.node_id not in self.nodes:
             return False
-        if self.kinds and not any(_is_kind(frame, connection, kind) for kind in self.kinds):
+        if self.kinds and not any(connection.service in KINDS[kind][1] for kind in self.kinds):
             return False
         return self._in_time(frame.time_ns, zero_ns)
 
     def _has_object(self, record: Record) -> bool:
-        key = record.index or 0, record.subindex
-        return record.index is not None and (key in self.objects or (key[0], None) in self.objects)
+        if record.index is None:
+            return False
+        return (record.index, record.subindex) in self.objects or (record.index, None) in self.objects
 
     def _in_time(self, time_ns: int | None, zero_ns: int) -> bool:
         if time_ns is None or not self.wants_times:
             return True
         at = time_ns - zero_ns
-        return (self.start_ns or 0) <= at and (self.end_ns is None or at <= self.end_ns)
-
-
-def _is_kind(frame: Frame, connection: Connection, kind: str) -> bool:
-    return kind == "err" if frame.error else connection.service in KINDS[kind][1]
+        return (self.start_ns is None or self.start_ns <= at) and (self.end_ns is None or at <= self.end_ns)
 
 
 def make_filter(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -13,6 +14,8 @@ import click
 from opendiag.decode.decoder import Decoder
 from opendiag.dictionary.library import Library, load
 from opendiag.dictionary.model import ObjectDictionary
+
+_OBJECT = re.compile(r"(?:0x)?([0-9a-f]{4})h?(?::(?:0x)?([0-9a-f]{1,2})h?)?")
 
 
 def node_id(text: str) -> int:
@@ -28,13 +31,10 @@ def node_id(text: str) -> int:
 
 def object_key(text: str) -> tuple[int, int | None]:
     """As in "6041", "6041h" or "6041:00", hexadecimal with or without 0x; subindex None means all of them."""
-    index, _, subindex = text.lower().replace("h", "").partition(":")
-    try:
-        key = int(index, 16), int(subindex, 16) if subindex else None
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is no object: expected an index in hexadecimal, as in 6041:00") from None
-    if not 0 <= key[0] <= 0xFFFF or not 0 <= (key[1] or 0) <= 0xFF:
-        raise click.BadParameter(f"object {text!r} does not exist: an index has 16 bits, a subindex 8")
+    found = _OBJECT.fullmatch(text.lower())
+    if found is None:
+        raise click.BadParameter(f"{text!r} is no object: expected an index in hexadecimal, as in 6041:00")
+    key = int(found[1], 16), int(found[2], 16) if found[2] else None
     return key
 
 
@@ -49,6 +49,13 @@ class EdsChoice:
     def decoder(self) -> Decoder:
         return Decoder(self.by_node, self.fallback, self.library)
 
+    def oddities(self) -> Iterator[str]:
+        """What is worth saying about the files themselves."""
+        given = (*self.by_node.values(), self.fallback)
+        for name in dict.fromkeys(d.name for d in given if d is not None and d.findings):
+            yield f"{name} has oddities: opendiag eds show {name} lists them."
+        yield from map(str, self.library.findings)
+
     def sentence(self, decoder: Decoder) -> str:
         """As in "EDS: node 101 stepim, node 5 axis (by its identity)."; it says so when there is none."""
         parts = [f"node {node} {dictionary.name}" for node, dictionary in sorted(self.by_node.items())]
@@ -61,7 +68,9 @@ class EdsChoice:
         return f"EDS: {', '.join(dict.fromkeys(parts))}." if parts else "No EDS: names from built-in CiA 301/402."
 
 
-def _choose(eds: tuple[str, ...], eds_dir: Path | None) -> EdsChoice:
+def _choose(eds: tuple[str, ...], eds_dir: str | None) -> EdsChoice:
+    if eds_dir == "":
+        raise click.BadParameter("--eds-dir names no directory")
     by_node: dict[int, ObjectDictionary] = {}
     fallback = None
     for given in eds:
@@ -100,12 +109,11 @@ def eds_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @click.option(
         "--eds-dir",
-        type=click.Path(path_type=Path),
         metavar="DIR",
         help="Find the EDS by the identity (1018h) that the traffic shows.",
     )
     @wraps(command)
-    def wrapped(*args: Any, eds: tuple[str, ...], eds_dir: Path | None, **kwargs: Any) -> Any:
+    def wrapped(*args: Any, eds: tuple[str, ...], eds_dir: str | None, **kwargs: Any) -> Any:
         return command(*args, eds=_choose(eds, eds_dir), **kwargs)
 
     return wrapped

@@ -40,13 +40,15 @@ class Run:
         self._end_ns: int | None = None
         self._is_canopen = False
         self._unmapped: dict[Connection, None] = {}
-        self._shown = 0
+        self._started = False
+        self.shown = 0
 
     def frames(self) -> Iterator[Frame]:
         """Ctrl-C ends a stream, as its end does: it is the only way to end a live one."""
         with progress(self.log) as advance, EndOfStream(self.live) as end:
             for frame in end.read(self.log):
-                if self.zero_ns is None and self.home is None:
+                if not self._started:
+                    self._started = True
                     self.zero_ns, self.home = frame.time_ns, frame.channel
                 if frame.time_ns is not None:
                     self._end_ns = frame.time_ns
@@ -64,11 +66,11 @@ class Run:
             passes = self.chosen.shows(record, self.zero_ns or 0)
             self.note(record, passes)
             if passes:
+                self.shown += 1
                 yield record
 
     def note(self, record: Record, shown: bool) -> None:
         """Remember of a record what the summary says."""
-        self._shown += shown
         if shown and "mapping-unknown" in record.flags:
             service = Service.TPDO if record.service == "tpdo" else Service.RPDO
             self._unmapped[Connection(service, record.node or 0, record.number or 0)] = None
@@ -90,9 +92,10 @@ class Run:
         yield f"{name}: {log.format}, {self._times()}, {frames}{channels}. {self.eds.sentence(self.decoder)}"
         if self.chosen.wants_times and self.zero_ns is None:
             yield "The frames have no times: --from and --to changed nothing."
-        if self.chosen.active and not self._shown:
+        if self.chosen.active and not self.shown:
             yield "Nothing in this capture passes the filter."
         yield from self._unmapped_hints()
+        yield from self.eds.oddities()
         if log.frames and not self._is_canopen:
             yield "No SDO, NMT, heartbeat or SYNC in this capture: this may not be a CANopen bus."
 
@@ -103,10 +106,11 @@ class Run:
             yield f"No mapping is known for {first} and {rest} more: give --eds NODE=FILE."
             return
         for connection, text in zip(self._unmapped, names, strict=True):
-            yield (
-                f"{text}: {mapping_index(connection):04X}h, its mapping, is not read or written in this capture; "
-                f"give --eds {connection.node_id}=FILE."
-            )
+            what = f"{text}: {mapping_index(connection):04X}h, its mapping, is not read or written in this capture"
+            if self.eds.by_node.get(connection.node_id, self.eds.fallback) is None:
+                yield f"{what}; give --eds {connection.node_id}=FILE."
+            else:
+                yield f"{what}, and the EDS does not tell it either."
 
     def _times(self) -> str:
         if self.zero_ns is None:

@@ -30,7 +30,10 @@ from opendiag.wire.cob_id import Service
 
 
 class Decoder:
-    """``dictionaries`` by node-ID; ``fallback`` for nodes without one; ``library`` finds one by identity (1018h)."""
+    """``dictionaries`` by node-ID; ``fallback`` for nodes without one; ``library`` finds one by identity (1018h).
+
+    Raises ValueError for a node-ID outside 1..127, TypeError for a dictionary that is none.
+    """
 
     def __init__(
         self,
@@ -38,6 +41,11 @@ class Decoder:
         fallback: ObjectDictionary | None = None,
         library: Library | None = None,
     ) -> None:
+        for node_id, dictionary in (dictionaries or {}).items():
+            if not isinstance(node_id, int) or not 1 <= node_id <= 127:
+                raise ValueError(f"node-ID {node_id!r} is outside 1..127")
+            if not isinstance(dictionary, ObjectDictionary):
+                raise TypeError(f"node {node_id}: expected an ObjectDictionary, as load({dictionary!r}) gives")
         self._dictionaries = Dictionaries(dict(dictionaries or {}), fallback, library)
         self.frames = 0
         self.buses: dict[str | None, Bus] = {}

@@ -107,7 +107,8 @@ def _leftover(
 
 
 def _size(bits: int) -> str:
-    return f"{bits // 8} bytes" if bits % 8 == 0 else f"{bits} bits"
+    count, unit = (bits // 8, "byte") if bits % 8 == 0 else (bits, "bit")
+    return f"{count} {unit}{'s' * (count != 1)}"
 
 
 def _multiplexed(node: NodeView, frame: Frame, base: dict[str, Any], flags: tuple[str, ...]) -> Record:

@@ -32,11 +32,11 @@ def read_identity(text: str) -> Identity:
 
 def _device_info_lines(text: str) -> Iterator[str]:
     inside = False
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if line.lstrip().startswith("["):
             if inside:
                 return
-            inside = "".join(line.split()).lower().startswith("[deviceinfo]")
+            inside = "".join(line.split()).lower().startswith("[deviceinfo")
         if inside:
             yield line
 

@@ -35,7 +35,14 @@ class _Number(NamedTuple):
 
 
 def _spelt(text: str) -> _Number:
-    """Read a number however it is spelt. Raise ValueError when it is none."""
+    """Read a number however it is spelt. Raise ValueError when it is none, or none of 64 bits."""
+    number = _any_spelling(text)
+    if number.value.bit_length() > 64:
+        raise ValueError("a number of more than 64 bits")
+    return number
+
+
+def _any_spelling(text: str) -> _Number:
     try:
         return _Number(int(text, 0))
     except ValueError:

@@ -113,9 +113,9 @@ class Library:
     Raises DictionaryFileError when the directory does not exist or holds no EDS.
     """
 
-    def __init__(self, directory: Path | None = None) -> None:
+    def __init__(self, directory: str | Path | None = None) -> None:
         self.findings: list[Finding] = []
-        self._files = [] if directory is None else [(path, str(path)) for path in _files_of(directory)]
+        self._files = [] if directory is None else [(path, str(path)) for path in _files_of(Path(directory))]
         self._files += [(path, name) for name, path in sorted(_bundled_files().items())]
         self._candidates: list[_Candidate] | None = None
         self._loaded: dict[Path, ObjectDictionary | None] = {}

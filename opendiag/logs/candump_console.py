@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from opendiag.frame import MAX_EXTENDED_ID, MAX_STANDARD_ID, Frame
-from opendiag.logs.candump_frame import NotAFrame, make_frame
+from opendiag.logs.candump_frame import NotAFrame, make_frame, unquoted
 from opendiag.logs.times import NONE, parse_stamp, stamp
 
 NAME = "candump console"
@@ -20,7 +20,6 @@ _PLAIN = re.compile(
     r"([0-9A-Fa-f]{3,8}) +\[([0-8])\] ([0-9A-Fa-f ]{0,24})\r?\n?$"
 )
 _LINE = re.compile(
-    r"[\s>|]*"
     r"(?:\((?P<time>[-0-9:.T ]+)\)\s+)?"
     r"(?:(?P<channel>[A-Za-z][\w.:-]*)\s+)?"
     r"(?:(?P<direction>[RT]X)\s+(?P<flags>[B-] [E-]|[S-] [R-])\s+)?"
@@ -29,7 +28,7 @@ _LINE = re.compile(
     r"(?P<rest>(?:\s.*)?)$"
 )
 #: Very old builds: <0x19fa0300> [8] 9a d3 ...
-_OLD = re.compile(r"[\s>|]*<0x(?P<id>[0-9A-Fa-f]{1,8})>\s+\[(?P<length>[0-9]{1,2})\](?P<rest>(?:\s.*)?)$")
+_OLD = re.compile(r"<0x(?P<id>[0-9A-Fa-f]{1,8})>\s+\[(?P<length>[0-9]{1,2})\](?P<rest>(?:\s.*)?)$")
 _HEX = re.compile(r"[0-9A-Fa-f]{2}")
 _BINARY = re.compile(r"[01]{8}")
 #: What may stand behind the data: the ASCII column, an error frame's mark, a remark.
@@ -47,6 +46,7 @@ def parse(line: str) -> tuple[Frame, str] | None:
     plain = _PLAIN.match(line)
     if plain is not None and (frame := _plain_frame(*plain.groups())) is not None:
         return frame
+    line = unquoted(line)
     found = _LINE.match(line)
     if found is None:
         return _parse_old(line)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from opendiag.frame import MAX_STANDARD_ID, Frame
 
 _ERROR_FLAG = 0x2000_0000
 _EXTENDED_FLAG = 0x8000_0000
+
+
+_QUOTING = re.compile(r"[\s>|]+")
 
 
 class NotAFrame(ValueError):
@@ -56,3 +61,9 @@ def make_frame(
         )
     except ValueError as impossible:
         raise NotAFrame("log-not-a-frame", str(impossible)) from None
+
+
+def unquoted(line: str) -> str:
+    """Without the indentation and the marks of a quotation in front."""
+    quoting = _QUOTING.match(line)
+    return line if quoting is None else line[quoting.end() :]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from opendiag.frame import MAX_EXTENDED_ID, MAX_STANDARD_ID, Frame
-from opendiag.logs.candump_frame import NotAFrame, make_frame
+from opendiag.logs.candump_frame import NotAFrame, make_frame, unquoted
 from opendiag.logs.times import NONE, parse_stamp, stamp
 
 NAME = "candump log"
@@ -21,7 +21,6 @@ _PLAIN = re.compile(
     r"([0-9A-Fa-f]{3,8})#([0-9A-Fa-f]{0,16})(?: ([RT]))?\r?\n?$"
 )
 _LINE = re.compile(
-    r"[\s>|]*"
     r"(?:\((?P<time>[-0-9:.T ]+)\)\s+)?"
     r"(?P<cansend>cansend\s+)?"
     # Where neither time nor cansend tells that this is a frame, an interface has a number: "see 123#" is prose.
@@ -31,9 +30,7 @@ _LINE = re.compile(
     r"(?:\s+(?P<direction>[RT]))?"
     r"\s*(?:[\\;<|].*|//.*|\s#.*)?$"  # a remark, left-overs of quoting
 )
-_XL = re.compile(
-    r"[\s>|]*(?:\([-0-9:.T ]+\)\s+)?(?:\S+\s+)?[0-9A-Fa-f]{5}#[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{8}#"
-)
+_XL = re.compile(r"(?:\([-0-9:.T ]+\)\s+)?(?:\S+\s+)?[0-9A-Fa-f]{5}#[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{8}#")
 _REMOTE = re.compile(r"[Rr](?P<length>[0-9A-Fa-f]?)(?:_(?P<dlc>[0-9A-Fa-f]))?$")
 _CLASSIC = re.compile(r"(?P<data>(?:[0-9A-Fa-f]{2}\.?)*)(?:_(?P<dlc>[0-9A-Fa-f]))?$")
 _FD = re.compile(r"#(?P<flags>[0-9A-Fa-f])(?P<data>(?:[0-9A-Fa-f]{2}\.?)*)$")
@@ -49,6 +46,7 @@ def parse(line: str) -> tuple[Frame, str] | None:
     plain = _PLAIN.match(line)
     if plain is not None and (frame := _plain_frame(*plain.groups())) is not None:
         return frame
+    line = unquoted(line)
     found = _LINE.match(line)
     if found is None:
         if _XL.match(line):

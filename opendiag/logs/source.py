@@ -15,7 +15,7 @@ from typing import IO, Any
 from opendiag.errors import LogNotFound, NotALog
 
 #: The longest line that is looked at. The longest frame, 64 bytes in binary digits, takes 700 characters.
-_LONGEST_LINE = 1 << 16
+_LONGEST_LINE = 1 << 13
 _HEAD_BYTES = 4096
 _GZIP = b"\x1f\x8b"
 _DAMAGES = (OSError, EOFError, zlib.error, UnicodeError)

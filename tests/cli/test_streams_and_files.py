@@ -191,3 +191,87 @@ def test_nodes_are_never_cut(run, capture, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     lines = run("nodes", capture).out.splitlines()
     assert "none seen" in lines[1] and lines[1].split()[0] == "101"
+
+
+def test_a_file_of_the_users_is_never_used_as_a_temporary_one(run, capture, tmp_path: Path):
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install '.[columns]'")
+    neighbour = tmp_path / "x.part"
+    shutil.copy(capture, neighbour)
+    link, real = tmp_path / "link", tmp_path / "x"
+    link.symlink_to(real)
+    assert run("decode", str(neighbour), "--parquet", str(link)).code == 0
+    assert neighbour.read_bytes() == Path(capture).read_bytes()
+    assert link.is_symlink() and real.read_bytes()[:4] == b"PAR1"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "x", "x.part"]
+
+
+@pytest.mark.parametrize("target", [".", "", "/", "/dev/null"])
+def test_a_parquet_target_that_is_no_file(run, capture, target):
+    outcome = run("decode", capture, "--parquet", target)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "is no file" in outcome.err
+
+
+@posix
+def test_the_capture_on_standard_input_is_not_overwritten_either(capture, tmp_path: Path):
+    log = tmp_path / "c.log"
+    shutil.copy(capture, log)
+    with log.open() as given:
+        done = subprocess.run(
+            [sys.executable, "-m", "opendiag", "decode", "--parquet", str(log)],
+            stdin=given,
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 2
+    assert "would overwrite the capture" in done.stderr
+    assert log.read_bytes() == Path(capture).read_bytes()
+
+
+def test_frames_that_are_shown_passed_the_filter(run, capture, tmp_path: Path):
+    outcome = run("decode", capture, "--frames", "--only", "sdo")
+    assert len(outcome.out.splitlines()) == 9
+    assert "Nothing in this capture passes" not in outcome.err
+    log = tmp_path / "nmt.log"
+    log.write_text("can0 000#0106\ncan0 000#0100\ncan0 705#00\n")
+    for options in (["--node", "5"], ["--node", "5", "--only", "nmt"]):
+        numbers = [row.split()[0] for row in run("decode", str(log), *options).out.splitlines()[1:]]
+        assert numbers == [line.split()[0] for line in run("decode", str(log), *options, "--frames").out.splitlines()]
+        assert numbers == ["2", "3"]
+
+
+def test_an_end_alone_is_no_beginning(run, tmp_path: Path):
+    log = tmp_path / "back.log"
+    log.write_text("".join(f"(17000000{s}.000000) can0 705#0{n}\n" for s, n in ((52, 5), (50, 4), (99, 5))))
+    assert len(run("decode", str(log), "--to", "10").out.splitlines()) == 3
+
+
+def test_an_eds_that_does_not_tell_the_mapping(run, tmp_path: Path):
+    eds, log = tmp_path / "odd.eds", tmp_path / "x.log"
+    eds.write_text(
+        "[DeviceInfo]\n[1000]\nParameterName=Device type\nObjectType=7\nDataType=7\nAccessType=ro\nbad line\n"
+    )
+    log.write_text("can0 185#01\n")
+    err = run("decode", str(log), "--eds", f"5={eds}").err
+    assert "and the EDS does not tell it either." in err
+    assert "has oddities: opendiag eds show" in err
+
+
+def test_eds_show_of_words_and_wide_numbers(run, tmp_path: Path):
+    eds = tmp_path / "wide.eds"
+    body = "[{0:04X}]\nParameterName={1}\nObjectType=7\nDataType={2}\nAccessType=rw\nDefaultValue={3}\n"
+    eds.write_text(
+        body.format(0x2000, "Feed rate", "0x1B", "0x1234567890ABCDEF") + body.format(0x2001, "Low", "0x10", "-100000")
+    )
+    assert "2000:00  Feed rate" in run("eds", "show", str(eds), "feed").out
+    assert "1311768467294899695 (0x1234567890ABCDEF)" in run("eds", "show", str(eds), "2000").out
+    assert "-100000 (0xFE7960)" in run("eds", "show", str(eds), "2001").out
+
+
+def test_eds_show_tells_what_a_dcf_sets(run, tmp_path: Path):
+    dcf = tmp_path / "axis.dcf"
+    dcf.write_text(
+        "[2000]\nParameterName=Speed\nObjectType=7\nDataType=7\nAccessType=rw\nDefaultValue=1\nParameterValue=77\n"
+    )
+    lines = run("eds", "show", str(dcf)).out.splitlines()
+    assert [line.split()[-1] for line in lines if line.startswith(("object  ", "2000"))] == ["to", "77"]

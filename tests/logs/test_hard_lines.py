@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 
 import pytest
 
@@ -329,3 +331,15 @@ def test_parse_line_says_what_it_saw(text: str) -> None:
     assert failed.value.text == text
     assert str(failed.value).startswith(f"{text!r} is no frame: ")
     assert len(failed.value.reason) > 20
+
+
+def test_a_line_of_nothing_but_quotation_marks_does_not_hang():
+    """A hundred thousand of them took minutes when every step looked at all the others."""
+    code = "from opendiag.logs import parse_line; parse_line('>' * 100_000 + ' x')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert "is no frame" in done.stderr
+
+
+@pytest.mark.parametrize("filler", [">", "|", " ", "> "])
+def test_long_quotation_in_front_of_a_frame(filler):
+    assert parse_line(filler * 3000 + "can0  665   [2]  40 41").can_id == 0x665
