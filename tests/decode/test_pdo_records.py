@@ -197,13 +197,14 @@ def test_too_short(length):
     assert [record.value for record in whole] == [1][:length]
     assert (cut.status, cut.value, cut.index) == ("malformed", None, None)
     assert cut.flags == ("pdo-too-short",) and cut.raw == b"\2\3"[: max(length - 1, 0)]
-    assert cut.text == f"too short: the mapping has 4 bytes, the frame {length} bytes"
+    size = "1 byte" if length == 1 else f"{length} bytes"
+    assert cut.text == f"too short: the mapping has 4 bytes, the frame {size}"
 
 
 def test_too_short_within_a_byte():
     made = decoder([(0x2003, 0, 4), (0x2003, 0, 8)], dictionaries={NODE: TYPED})
     whole, cut = made.feed(pdo(b"\xa5"))
-    assert (whole.value, cut.raw, cut.text) == (5, b"\x0a", "too short: the mapping has 12 bits, the frame 1 bytes")
+    assert (whole.value, cut.raw, cut.text) == (5, b"\x0a", "too short: the mapping has 12 bits, the frame 1 byte")
 
 
 def test_too_long():
@@ -211,7 +212,7 @@ def test_too_long():
     whole, rest = made.feed(pdo(b"\1\2\3"))
     assert whole.value == 1
     assert (rest.status, rest.raw, rest.value, rest.flags) == ("ok", b"\2\3", None, ("pdo-too-long",))
-    assert rest.text == "too long: the mapping has 1 bytes, the frame 3 bytes"
+    assert rest.text == "too long: the mapping has 1 byte, the frame 3 bytes"
 
 
 def test_too_long_by_the_steps_of_can_fd():
