@@ -59,9 +59,8 @@ def flat(record: Record) -> dict[str, Any]:
     """One value for each column, None where the record has nothing to say."""
     fields = record.to_dict()
     value = record.value
-    numeric = isinstance(value, (int, float))
     out = {name: fields.get(name) for name in COLUMNS}
-    out["number_value"] = float(value) if numeric else None  # type: ignore[arg-type]
+    out["number_value"] = float(value) if isinstance(value, (int, float)) else None
     out["value"] = None if value is None else str(fields["value"])
     for name in ("frames", "bits", "flags", "details"):
         out[name] = json.dumps(fields[name], separators=(",", ":")) if name in fields else None

@@ -6,7 +6,7 @@ they showed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,7 +128,7 @@ def _body(node: NodeView, link: Link, frame: Frame) -> _Body:
     if handler is None:
         more = guesses(frame.data)
         return [(_bytes(frame.data) or "-", more or "meaning unknown")], "No CANopen service that is known here."
-    return handler(node, frame.data)  # type: ignore[no-any-return]
+    return handler(node, frame.data)
 
 
 def _remote(connection: Connection) -> _Body:
@@ -243,7 +243,7 @@ def _lss(data: bytes, message: Any, who: str) -> _Body:
     return lines, f"{who}: {message.text}."
 
 
-_BODIES: dict[Service, Any] = {
+_BODIES: dict[Service, Callable[[NodeView, bytes], _Body]] = {
     Service.NMT: _nmt,
     Service.SYNC: _sync,
     Service.TIME: _time,

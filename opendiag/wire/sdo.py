@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from opendiag.errors import WireError
 from opendiag.wire.limits import little_endian
@@ -238,12 +239,16 @@ Response = (
 )
 
 
-def _table(*rows: tuple[int, int, Callable[[bytes], object]]) -> tuple[Callable[[bytes], object] | None, ...]:
+_M = TypeVar("_M", Request, Response)
+_Decoder = Callable[[bytes], _M]
+
+
+def _table(*rows: tuple[int, int, _Decoder[_M]]) -> tuple[_Decoder[_M] | None, ...]:
     """One decoder per command byte, from (mask, value, decoder) rows; the first row that fits wins."""
     return tuple(next((d for mask, value, d in rows if byte & mask == value), None) for byte in range(256))
 
 
-_REQUESTS = _table(
+_REQUESTS: tuple[_Decoder[Request] | None, ...] = _table(
     (0xE0, 0x00, Segment.decode),
     (0xE0, 0x20, DownloadInitiate.decode),
     (0xFF, 0x40, UploadInitiate.decode),
@@ -256,7 +261,7 @@ _REQUESTS = _table(
     (0xF9, 0xC0, BlockDownloadInitiate.decode),
     (0xE3, 0xC1, BlockEnd.decode),
 )
-_RESPONSES = _table(
+_RESPONSES: tuple[_Decoder[Response] | None, ...] = _table(
     (0xE0, 0x00, Segment.decode),
     (0xEF, 0x20, SegmentAck.decode),
     (0xE0, 0x40, UploadInitiated.decode),
@@ -272,15 +277,15 @@ _RESPONSES = _table(
 
 def decode_request(data: bytes) -> Request:
     """What a client sent, outside the data phase of a block download. Raise WireError."""
-    return _decode(_REQUESTS, data, "client")  # type: ignore[return-value]
+    return _decode(_REQUESTS, data, "client")
 
 
 def decode_response(data: bytes) -> Response:
     """What a server sent, outside the data phase of a block upload. Raise WireError."""
-    return _decode(_RESPONSES, data, "server")  # type: ignore[return-value]
+    return _decode(_RESPONSES, data, "server")
 
 
-def _decode(table: tuple[Callable[[bytes], object] | None, ...], data: bytes, who: str) -> object:
+def _decode(table: tuple[_Decoder[_M] | None, ...], data: bytes, who: str) -> _M:
     if not data:
         raise WireError("an SDO message without data", data)
     decoder = table[data[0]]
