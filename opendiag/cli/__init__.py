@@ -22,7 +22,7 @@ EXIT_USAGE = 2
 #: As a shell reports a program that Ctrl-C ended.
 EXIT_INTERRUPTED = 130
 
-#: Command -> (module, help line). The help line stands here so that `--help` loads no command.
+#: Command -> help line, which stands here so that `--help` loads no command.
 COMMANDS = {
     "decode": "Say what a capture of a CANopen bus means.",
     "explain": "Explain single frames byte by byte.",

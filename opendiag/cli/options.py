@@ -34,8 +34,7 @@ def object_key(text: str) -> tuple[int, int | None]:
     found = _OBJECT.fullmatch(text.lower())
     if found is None:
         raise click.BadParameter(f"{text!r} is no object: expected an index in hexadecimal, as in 6041:00")
-    key = int(found[1], 16), int(found[2], 16) if found[2] else None
-    return key
+    return int(found[1], 16), int(found[2], 16) if found[2] else None
 
 
 @dataclass(frozen=True)

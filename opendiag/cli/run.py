@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
-from typing import Any
 
 from opendiag.cli import EXIT_FINDINGS, output
+from opendiag.cli.end_of_stream import EndOfStream
 from opendiag.cli.filters import Filter
 from opendiag.cli.options import EdsChoice
 from opendiag.cli.progress import progress
-from opendiag.decode.pdo_view import mapping_index
 from opendiag.decode.records import Record
 from opendiag.findings import Severity
 from opendiag.frame import Frame
@@ -39,7 +36,7 @@ class Run:
         self.home: str | None = None
         self._end_ns: int | None = None
         self._is_canopen = False
-        self._unmapped: dict[Connection, None] = {}
+        self._unmapped: dict[Connection, str] = {}
         self._started = False
         self.shown = 0
 
@@ -73,7 +70,8 @@ class Run:
         """Remember of a record what the summary says."""
         if shown and "mapping-unknown" in record.flags:
             service = Service.TPDO if record.service == "tpdo" else Service.RPDO
-            self._unmapped[Connection(service, record.node or 0, record.number or 0)] = None
+            connection = Connection(service, record.node or 0, record.number or 0)
+            self._unmapped[connection] = record.details["missing"]
         if record.service not in _NO_PROOF and record.status not in ("malformed", "stray"):
             self._is_canopen = True
 
@@ -105,12 +103,11 @@ class Run:
             first, rest = ", ".join(names[:_HINTS]), len(names) - _HINTS
             yield f"No mapping is known for {first} and {rest} more: give --eds NODE=FILE."
             return
-        for connection, text in zip(self._unmapped, names, strict=True):
-            what = f"{text}: {mapping_index(connection):04X}h, its mapping, is not read or written in this capture"
+        for name, (connection, missing) in zip(names, self._unmapped.items(), strict=True):
             if self.eds.by_node.get(connection.node_id, self.eds.fallback) is None:
-                yield f"{what}; give --eds {connection.node_id}=FILE."
+                yield f"{name}: {missing}; give --eds {connection.node_id}=FILE."
             else:
-                yield f"{what}, and the EDS does not tell it either."
+                yield f"{name}: {missing}, and the EDS does not tell it either."
 
     def _times(self) -> str:
         if self.zero_ns is None:
@@ -123,47 +120,3 @@ class Run:
         except (ValueError, OverflowError, OSError):  # a time stamp beyond the calendar
             return span
         return f"{span} from {began if self.log.time_kind == 'absolute' else began[:-6] + ' local time'}"
-
-
-class EndOfStream:
-    """While it is in force, Ctrl-C ends `read` after the frame in hand instead of ending the program.
-
-    Does nothing for a file, nor outside the main thread, where nobody can take the signal.
-    """
-
-    def __init__(self, live: bool) -> None:
-        self._takes_signal = live and threading.current_thread() is threading.main_thread()
-        self._waiting = False
-        self._asked = False
-        self._before: Any = None
-
-    def __enter__(self) -> EndOfStream:
-        if self._takes_signal:
-            self._before = signal.signal(signal.SIGINT, self._on_signal)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._takes_signal:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _on_signal(self, number: int, stack: object) -> None:
-        self._asked = True
-        if self._waiting:  # for a frame that may never come
-            raise KeyboardInterrupt
-
-    def read(self, log: Iterable[Frame]) -> Iterator[Frame]:
-        """The frames until the stream ends or somebody asks for its end."""
-        frames = iter(log)
-        while not self._asked:
-            try:
-                self._waiting = True
-                frame = next(frames)
-            except StopIteration:
-                return
-            except KeyboardInterrupt:
-                if not self._takes_signal:
-                    raise
-                return
-            finally:
-                self._waiting = False
-            yield frame

@@ -196,7 +196,6 @@ class Decoder:
         # A set toggle bit is guarding, and so is the clear one after it, even where the questions were not captured.
         if not message.is_boot_up and (asked or message.toggle or node.guard_toggle):
             return [self._guarding(bus, link, frame, node, message)]
-        node.nmt_state = message.state
         if message.is_boot_up:
             node.reset()
             bus.changed(node)
@@ -215,7 +214,6 @@ class Decoder:
     def _guarding(self, bus: Bus, link: Link, frame: Frame, node: NodeView, message: heartbeat.ErrorControl) -> Record:
         expected = None if node.guard_toggle is None else not node.guard_toggle
         node.guard_toggle = message.toggle
-        node.nmt_state = message.state
         text = f"{message.state.text}, toggle {int(message.toggle)}"
         flags = []
         if expected is not None and message.toggle != expected:

@@ -13,7 +13,6 @@ from typing import Any
 
 from opendiag.dictionary import builtin
 from opendiag.dictionary.model import ObjectDictionary, Variable
-from opendiag.wire.nmt import NmtState
 
 _SAVE = b"save"
 _LOAD = b"load"
@@ -57,7 +56,6 @@ class NodeView:
     def __init__(self, node_id: int, dictionary: ObjectDictionary | None = None) -> None:
         self.node_id = node_id
         self.dictionary = dictionary
-        self.nmt_state: NmtState | None = None
         self.guard_asked = False
         self.guard_toggle: bool | None = None
         self._live: dict[tuple[int, int], bytes] = {}

@@ -53,7 +53,8 @@ class PdoReader:
             flags = (*flags, "mapping-unknown")
             if node.repeats(link.connection, frame.data):
                 flags = (*flags, "unchanged")
-            return [Record(**base, raw=frame.data, text=guesses(frame.data), flags=flags)]
+            details = {"missing": mapping.missing}
+            return [Record(**base, raw=frame.data, text=guesses(frame.data), flags=flags, details=details)]
         return _fields(node, mapping, frame, base, flags)
 
 

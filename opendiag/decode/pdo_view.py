@@ -63,9 +63,10 @@ def mapping_index(connection: Connection) -> int:
 def mapping_of(node: NodeView, connection: Connection) -> Mapping:
     """The mapping in force, or one without entries that says what is missing."""
     index = mapping_index(connection)
+    it = f"{index:04X}h, its mapping,"
     count = node.number(index, 0)
     if count is None:
-        return Mapping(missing=f"{index:04X}h is not read or written in this capture")
+        return Mapping(missing=f"{it} is not read or written in this capture")
     source = "traffic" if node.seen(index, 0) is not None else node.origin
     if count in (SAM_MPDO, DAM_MPDO):
         return Mapping(source=source, multiplexed=True)
@@ -73,7 +74,7 @@ def mapping_of(node: NodeView, connection: Connection) -> Mapping:
     for subindex in range(1, count + 1):
         word = node.number(index, subindex)
         if word is None:
-            return Mapping(missing=f"{index:04X}h has {count} entries, and number {subindex} is not known")
+            return Mapping(missing=f"{it} has {count} entries, and number {subindex} is not known")
         if node.seen(index, subindex) is None:
             source = node.origin  # one entry that only the file knows makes it the file's mapping
         if (entry := MappingEntry.decode(word)).bits:  # a width of 0 maps nothing

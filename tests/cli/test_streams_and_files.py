@@ -275,3 +275,11 @@ def test_eds_show_tells_what_a_dcf_sets(run, tmp_path: Path):
     )
     lines = run("eds", "show", str(dcf)).out.splitlines()
     assert [line.split()[-1] for line in lines if line.startswith(("object  ", "2000"))] == ["to", "77"]
+
+
+def test_the_hint_says_what_of_a_mapping_is_missing(run, tmp_path: Path):
+    log = tmp_path / "half.log"
+    log.write_text("can0 605#40001A0000000000\ncan0 585#4F001A0002000000\ncan0 185#0102\n")
+    err = run("decode", str(log)).err
+    assert "TPDO1 of node 5: 1A00h, its mapping, has 2 entries, and number 1 is not known; give --eds 5=FILE." in err
+    assert "not read or written" not in err

@@ -256,6 +256,7 @@ def sample_records():
         [Frame(0x080), Frame(0x080, b"\1"), Frame(0x100, bytes(6)), Frame(0x085, emcy.Emcy(0x8130, 1).encode())],
         [Frame(0x7E5, lss.Switch(True).encode()), Frame(0x7E4, lss.NodeIdAnswer(5).encode())],
         [Frame(0x004, bytes(8), error=True), Frame(0x6E0, b"\1"), Frame(1, extended=True), Frame(0x205, b"\1")],
+        [Frame(0x185, b"\1")],
         [Frame(0x000), Frame(0x080, b"\0"), Frame(0x100), Frame(0x085), Frame(0x705), Frame(0x7E5), Frame(0x7E4)],
     ]
     for capture in captures:
