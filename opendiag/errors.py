@@ -10,6 +10,19 @@
     │   ├── LogNotFound (FileNotFoundError)    no such file, or it cannot be read
     │   ├── NotALog (ValueError)               a file without a single frame in a format we know
     │   └── NotALine (ValueError)              a text that should be one frame and is none
+    ├── AdapterError                           something about the way to the bus
+    │   ├── BadInterface (ValueError)          -i or connect() names what cannot be understood
+    │   ├── AdapterNotFound (LookupError)      no such adapter, channel or server here
+    │   ├── AdapterClosed (ConnectionError)    closed, unplugged or failed while in use
+    │   └── SendFailed (OSError)               the adapter did not take a frame: bus-off, listen-only, full
+    ├── SdoError                               a transfer that did not come to its end
+    │   ├── SdoAborted                         the device (or its client) ended it: the abort code says why
+    │   ├── SdoTimeout (TimeoutError)          no answer; ``why`` says what the bus tells about it
+    │   ├── SdoProtocolError (ValueError)      an answer that breaks the protocol or lost data
+    │   └── SdoCancelled                       ended by the caller
+    ├── SdoRefusal                             raised by a device's objects: the server answers with an abort
+    ├── ValueRefused (ValueError)              a value the dictionary does not allow; nothing was sent
+    ├── BlockingCall (RuntimeError)            a call that waits, made where waiting would never end
     └── MissingDependency (ImportError)        an optional library is not installed
 
 Each carries its facts as fields and writes its own sentence: what failed, what was seen, what to try.
@@ -19,6 +32,8 @@ What is odd but not fatal is a `opendiag.findings.Finding`, not an exception.
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from opendiag.findings import Finding
 
 
 class OpenDiagError(Exception):
@@ -141,3 +156,176 @@ class MissingDependency(OpenDiagError, ImportError):
 
     def __str__(self) -> str:
         return f"{self.what} needs {self.library}: pip install {self.library}"
+
+
+class AdapterError(OpenDiagError):
+    """Something is wrong with the way to the bus."""
+
+
+class BadInterface(AdapterError, ValueError):
+    """``interface`` as the user wrote it; ``reason`` says what is wrong with it and what is expected."""
+
+    def __init__(self, interface: str, reason: str) -> None:
+        super().__init__(interface, reason)
+        self.interface = interface
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"interface {self.interface!r}: {self.reason}"
+
+
+class AdapterNotFound(AdapterError, LookupError):
+    """It is well named, but it is not there or cannot be opened."""
+
+    def __init__(self, interface: str, reason: str) -> None:
+        super().__init__(interface, reason)
+        self.interface = interface
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"cannot open {self.interface}: {self.reason}"
+
+
+class AdapterClosed(AdapterError, ConnectionError):
+    """No frame will come or go any more."""
+
+    def __init__(self, interface: str, reason: str) -> None:
+        super().__init__(interface, reason)
+        self.interface = interface
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.interface}: {self.reason}"
+
+
+class SendFailed(AdapterError, OSError):
+    """One frame did not leave; the adapter itself may go on working."""
+
+    def __init__(self, interface: str, reason: str) -> None:
+        super().__init__(interface, reason)
+        self.interface = interface
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.interface} cannot send: {self.reason}"
+
+
+class SdoError(OpenDiagError):
+    """A transfer that did not come to its end.
+
+    ``action`` is "read" or "write"; ``name`` is the object's name where it is known.
+    """
+
+    def __init__(self, node_id: int, index: int, subindex: int, action: str, *details: object) -> None:
+        super().__init__(node_id, index, subindex, action, *details)
+        self.node_id = node_id
+        self.index = index
+        self.subindex = subindex
+        self.action = action
+        self.name = ""
+
+    @property
+    def what(self) -> str:
+        """As in "read 6041:00 Statusword of node 101"."""
+        named = f" {self.name}" if self.name else ""
+        return f"{self.action} {self.index:04X}:{self.subindex:02X}{named} of node {self.node_id}"
+
+
+class SdoAborted(SdoError):
+    """``code`` is the abort code, ``text`` its sentence, ``by_client`` that it was we who ended the transfer."""
+
+    def __init__(
+        self, node_id: int, index: int, subindex: int, action: str, code: int, text: str, by_client: bool = False
+    ) -> None:
+        super().__init__(node_id, index, subindex, action, code, text, by_client)
+        self.code = code
+        self.text = text
+        self.by_client = by_client
+
+    def __str__(self) -> str:
+        who = "given up" if self.by_client else "refused by the device"
+        return f"cannot {self.what}: {who}: {self.text} (abort {self.code >> 16:04X} {self.code & 0xFFFF:04X})"
+
+
+class SdoTimeout(SdoError, TimeoutError):
+    """``waited_s`` is how long the last answer was waited for, ``attempts`` how often the transfer was begun.
+
+    ``may_be_done``: a write whose last message was sent: the device may have executed it, so it is not repeated.
+    ``why`` is what the bus tells about the silence, the likeliest cause first; empty where nobody listened.
+    """
+
+    def __init__(
+        self,
+        node_id: int,
+        index: int,
+        subindex: int,
+        action: str,
+        waited_s: float,
+        attempts: int = 1,
+        may_be_done: bool = False,
+    ) -> None:
+        super().__init__(node_id, index, subindex, action, waited_s, attempts, may_be_done)
+        self.waited_s = waited_s
+        self.attempts = attempts
+        self.may_be_done = may_be_done
+        self.why: tuple[Finding, ...] = ()
+
+    def __str__(self) -> str:
+        often = f" ({self.attempts} attempts)" if self.attempts > 1 else ""
+        parts = [f"cannot {self.what}: no answer within {self.waited_s:g} s{often}"]
+        if self.may_be_done:
+            parts.append("the device may have executed the write all the same: read the object before writing again")
+        parts += [finding.sentence.rstrip(".") for finding in self.why[:1]]
+        return "; ".join(parts)
+
+
+class SdoProtocolError(SdoError, ValueError):
+    """``reason`` says which rule the answer broke. No data are given out."""
+
+    def __init__(self, node_id: int, index: int, subindex: int, action: str, reason: str) -> None:
+        super().__init__(node_id, index, subindex, action, reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"cannot {self.what}: {self.reason}"
+
+
+class SdoCancelled(SdoError):
+    """The caller ended it, or closed the network."""
+
+    def __str__(self) -> str:
+        return f"cannot {self.what}: cancelled"
+
+
+class SdoRefusal(OpenDiagError):
+    """Raised where a device keeps its objects; the SDO server answers with this abort ``code``."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+    def __str__(self) -> str:
+        return f"SDO abort {self.code >> 16:04X} {self.code & 0xFFFF:04X}"
+
+
+class ValueRefused(OpenDiagError, ValueError):
+    """``what`` is the object, ``reason`` says what it takes instead."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(what, reason)
+        self.what = what
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.reason}; nothing was sent"
+
+
+class BlockingCall(OpenDiagError, RuntimeError):
+    """``call`` waits for the bus, and was made on the thread that must run for the wait to end."""
+
+    def __init__(self, call: str) -> None:
+        super().__init__(call)
+        self.call = call
+
+    def __str__(self) -> str:
+        return f"{self.call} waits for the bus and cannot be called from a callback: hand the work to another thread"

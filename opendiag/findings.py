@@ -18,7 +18,8 @@ class Severity(IntEnum):
 class Finding:
     """``code`` is stable and catalogued in the docs; ``line`` counts from 1 in ``file``.
 
-    ``sentence`` says what is odd, ``evidence`` quotes it, ``assumed`` says how it was read all the same.
+    ``sentence`` says what is odd, ``evidence`` quotes it, ``assumed`` says how it was read all the same, ``advice``
+    what to do next. ``node`` is the node it is about.
     """
 
     code: str
@@ -28,6 +29,8 @@ class Finding:
     line: int | None = None
     evidence: str = ""
     assumed: str = ""
+    node: int | None = None
+    advice: str = ""
 
     def __str__(self) -> str:
         where = ":".join(str(part) for part in (self.file, self.line) if part is not None)
@@ -36,4 +39,6 @@ class Finding:
             parts.append(f" [{self.evidence}]")
         if self.assumed:
             parts.append(f"; {self.assumed}")
+        if self.advice:
+            parts.append(f" {self.advice}")
         return "".join(parts)

@@ -8,6 +8,11 @@ import pytest
 
 from opendiag import errors
 from opendiag.errors import (
+    AdapterClosed,
+    AdapterError,
+    AdapterNotFound,
+    BadInterface,
+    BlockingCall,
     DictionaryError,
     DictionaryFileError,
     LogError,
@@ -17,9 +22,26 @@ from opendiag.errors import (
     NotALog,
     ObjectNotFound,
     OpenDiagError,
+    SdoAborted,
+    SdoCancelled,
+    SdoError,
+    SdoProtocolError,
+    SdoRefusal,
+    SdoTimeout,
+    SendFailed,
     UnknownDictionary,
+    ValueRefused,
     WireError,
 )
+from opendiag.findings import Finding, Severity
+
+
+def timeout_with_reasons():
+    error = SdoTimeout(5, 0x6041, 0, "read", 0.5, attempts=2)
+    error.why = (Finding("SDO-NODE-SILENT", Severity.ERROR, "Node 5 was never heard."),)
+    error.name = "Statusword"
+    return error
+
 
 #: (error, builtins it is, parent in the tree, fields, what its sentence says)
 EXAMPLES = [
@@ -107,9 +129,94 @@ EXAMPLES = [
         {"lines": 0},
         ["empty.log is empty", "expected candump output"],
     ),
+    (
+        BadInterface("cantact@", "expected ADAPTER:CHANNEL@BITRATE"),
+        ValueError,
+        AdapterError,
+        {"interface": "cantact@", "reason": "expected ADAPTER:CHANNEL@BITRATE"},
+        ["interface 'cantact@': ", "expected ADAPTER:CHANNEL@BITRATE"],
+    ),
+    (
+        AdapterNotFound("socketcan:can7", "no such device"),
+        LookupError,
+        AdapterError,
+        {"interface": "socketcan:can7", "reason": "no such device"},
+        ["cannot open socketcan:can7: no such device"],
+    ),
+    (
+        AdapterClosed("socketcan:can0", "unplugged"),
+        ConnectionError,
+        AdapterError,
+        {"interface": "socketcan:can0", "reason": "unplugged"},
+        ["socketcan:can0: unplugged"],
+    ),
+    (
+        SendFailed("socketcan:can0", "the bus is off"),
+        OSError,
+        AdapterError,
+        {"interface": "socketcan:can0", "reason": "the bus is off"},
+        ["socketcan:can0 cannot send: the bus is off"],
+    ),
+    (
+        SdoAborted(5, 0x6060, 0, "write", 0x08000022, "not in the present device state"),
+        OpenDiagError,
+        SdoError,
+        {"node_id": 5, "index": 0x6060, "subindex": 0, "action": "write", "code": 0x08000022, "by_client": False},
+        ["cannot write 6060:00 of node 5", "refused by the device", "(abort 0800 0022)"],
+    ),
+    (
+        SdoAborted(5, 0x6060, 0, "read", 0x05040004, "CRC error", by_client=True),
+        OpenDiagError,
+        SdoError,
+        {"by_client": True},
+        ["cannot read 6060:00 of node 5: given up: CRC error (abort 0504 0004)"],
+    ),
+    (
+        timeout_with_reasons(),
+        TimeoutError,
+        SdoError,
+        {"waited_s": 0.5, "attempts": 2, "may_be_done": False, "name": "Statusword"},
+        ["cannot read 6041:00 Statusword of node 5: no answer within 0.5 s (2 attempts); Node 5 was never heard"],
+    ),
+    (
+        SdoTimeout(5, 0x6040, 0, "write", 0.5, may_be_done=True),
+        TimeoutError,
+        SdoError,
+        {"may_be_done": True, "why": ()},
+        ["cannot write 6040:00 of node 5: no answer within 0.5 s; ", "read the object before writing again"],
+    ),
+    (
+        SdoProtocolError(5, 0x1008, 0, "read", "100 bytes were announced and 7 came"),
+        ValueError,
+        SdoError,
+        {"reason": "100 bytes were announced and 7 came"},
+        ["cannot read 1008:00 of node 5: 100 bytes were announced and 7 came"],
+    ),
+    (
+        SdoCancelled(5, 0x1008, 0, "read"),
+        OpenDiagError,
+        SdoError,
+        {"node_id": 5},
+        ["cannot read 1008:00 of node 5: cancelled"],
+    ),
+    (SdoRefusal(0x06020000), OpenDiagError, OpenDiagError, {"code": 0x06020000}, ["SDO abort 0602 0000"]),
+    (
+        ValueRefused("6060:00 Modes of operation", "200 is above 127"),
+        ValueError,
+        OpenDiagError,
+        {"what": "6060:00 Modes of operation", "reason": "200 is above 127"},
+        ["6060:00 Modes of operation: 200 is above 127; nothing was sent"],
+    ),
+    (
+        BlockingCall("node.read()"),
+        RuntimeError,
+        OpenDiagError,
+        {"call": "node.read()"},
+        ["node.read() waits for the bus", "cannot be called from a callback"],
+    ),
 ]
 #: Bases that nothing raises.
-BASES = {OpenDiagError, DictionaryError, LogError}
+BASES = {OpenDiagError, DictionaryError, LogError, AdapterError, SdoError}
 EVERY = [
     thing
     for _, thing in inspect.getmembers(errors, inspect.isclass)

@@ -1,0 +1,1 @@
+"""Findings over what was heard on a bus: why there is no answer."""

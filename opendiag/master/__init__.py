@@ -1,0 +1,1 @@
+"""The only place where bus, clock and machines meet."""

@@ -1,0 +1,68 @@
+"""What a plan may ask of whoever runs it.
+
+A plan is a generator. It yields one of these requests, and gets the answer back or an `OpenDiagError` thrown into it.
+Scan, doctor, enable, homing and moves are plans: they know nothing of threads and clocks, and the same plan runs on a
+live bus, on a simulated one and on a clock that a test winds by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from opendiag.frame import Frame
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class SdoRead:
+    """Answer: the object's bytes. Thrown: SdoError, AdapterError. ``timeout_s`` None: the node's own."""
+
+    node_id: int
+    index: int
+    subindex: int = 0
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SdoWrite:
+    """Answer: None. Thrown: SdoError, AdapterError."""
+
+    node_id: int
+    index: int
+    subindex: int
+    data: bytes
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Answer: None."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WaitFor:
+    """Answer: the first frame that suits, or None when none came in time. Frames from the request onwards count."""
+
+    suits: Callable[[Frame], bool]
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Answer: None. Thrown: AdapterError."""
+
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """Answer: the time in monotonic seconds."""
+
+
+Request = SdoRead | SdoWrite | Sleep | WaitFor | Send | Now
+Plan = Generator[Request, Any, T]

@@ -1,0 +1,1 @@
+"""Devices and a bus that exist in memory only, made of the machines in `opendiag.services`."""
