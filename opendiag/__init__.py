@@ -1,20 +1,31 @@
-"""opendiag: CANopen diagnostics.
+"""opendiag: CANopen master and diagnostics.
 
 The tour, from the bus upwards:
 
 * `opendiag.frame`       one CAN frame
 * `opendiag.wire`        bytes <-> meaning of every CiA 301 and CiA 305 service
 * `opendiag.dictionary`  what a device says it has: EDS files and the CiA tables
+* `opendiag.services`    machines without threads, clocks and I/O: SDO client and server
 * `opendiag.cia402`      drives: states, words, modes, error codes
 * `opendiag.decode`      frames in, records out, by listening only
+* `opendiag.simulate`    a bus and devices in memory
+* `opendiag.diagnose`    why there is no answer
+* `opendiag.master`      the live side: networks, nodes, threads
 * `opendiag.logs`        files of frames
-* `opendiag.adapters`    python-can's messages to frames and back
+* `opendiag.adapters`    ways to a bus
 * `opendiag.cli`         the command line
 
 To read a capture::
 
     for record in opendiag.open_log("field.log", dictionaries={101: "stepim"}):
         print(record.node, record.object_text, record.name, record.value, record.unit)
+
+To read and write a node, here a simulated one::
+
+    with opendiag.connect("sim:stepim") as network:
+        motor = network[101]
+        print(motor["Statusword"].read())
+        motor["Profile Velocity"].write(5000)
 """
 
 from __future__ import annotations
@@ -29,6 +40,10 @@ if TYPE_CHECKING:
     from opendiag.dictionary.model import ObjectDictionary
     from opendiag.errors import OpenDiagError
     from opendiag.frame import Frame
+    from opendiag.master.clock import ManualClock
+    from opendiag.master.connect import connect
+    from opendiag.master.network import Network
+    from opendiag.master.node import Node
 
 __version__ = "0.1.0"
 
@@ -37,9 +52,13 @@ _PUBLIC = {
     "Capture": "opendiag.capture",
     "Decoder": "opendiag.decode.decoder",
     "Frame": "opendiag.frame",
+    "ManualClock": "opendiag.master.clock",
+    "Network": "opendiag.master.network",
+    "Node": "opendiag.master.node",
     "ObjectDictionary": "opendiag.dictionary.model",
     "OpenDiagError": "opendiag.errors",
     "Record": "opendiag.decode.records",
+    "connect": "opendiag.master.connect",
     "load": "opendiag.dictionary.library",
     "open_log": "opendiag.capture",
 }
@@ -48,10 +67,14 @@ __all__ = [
     "Capture",
     "Decoder",
     "Frame",
+    "ManualClock",
+    "Network",
+    "Node",
     "ObjectDictionary",
     "OpenDiagError",
     "Record",
     "__version__",
+    "connect",
     "load",
     "open_log",
 ]

@@ -1,7 +1,7 @@
 """The command line. stdout is data, stderr is notes; one file per command, loaded when it is called.
 
-Exit codes: 0 ok, 1 part of a capture is lost, 2 a wrong call or a file that cannot be used; 3 (bus or adapter) and
-4 (SDO abort or timeout) belong to commands that talk on a bus.
+Exit codes: 0 ok, 1 findings, or part of a capture is lost, 2 a wrong call, a file that cannot be used, or a value that
+is not allowed, 3 bus or adapter, 4 SDO abort or timeout.
 """
 
 from __future__ import annotations
@@ -15,21 +15,42 @@ from typing import Any
 import click
 
 from opendiag import __version__
-from opendiag.errors import OpenDiagError
+from opendiag.errors import AdapterError, BadInterface, OpenDiagError, SdoError, SdoTimeout
+from opendiag.findings import Finding
 
 EXIT_FINDINGS = 1
 EXIT_USAGE = 2
+EXIT_BUS = 3
+EXIT_SDO = 4
 #: As a shell reports a program that Ctrl-C ended.
 EXIT_INTERRUPTED = 130
 
-#: Command -> help line, which stands here so that `--help` loads no command.
-COMMANDS = {
-    "decode": "Say what a capture of a CANopen bus means.",
-    "explain": "Explain single frames byte by byte.",
-    "nodes": "List the nodes in a capture and what they do.",
-    "eds": "Look into EDS and DCF files.",
-    "demo": "Explain a real capture of a StepIM motor, line by line.",
+#: Section -> command -> help line, which stand here so that `--help` loads no command.
+SECTIONS = {
+    "To begin with": {
+        "demo": "Explain a capture of a StepIM motor, then talk to a simulated one.",
+    },
+    "Captures and files": {
+        "decode": "Say what a capture of a CANopen bus means.",
+        "explain": "Explain single frames byte by byte.",
+        "nodes": "List the nodes in a capture and what they do.",
+        "eds": "Look into EDS and DCF files.",
+    },
+    "On a bus, listening only": {
+        "ports": "List adapters and buses that can be used here.",
+        "watch": "Say what goes on on a bus, live.",
+        "record": "Write the frames of a bus into a file.",
+    },
+    "On a bus, these transmit": {
+        "read": "Read objects of a node.",
+        "write": "Write an object of a node.",
+        "od": "Read whole object dictionaries.",
+        "send": "Send any CAN frame.",
+        "doctor": "Find out why a node does not answer.",
+        "sim": "Simulate devices, on a bus or for other programs.",
+    },
 }
+COMMANDS = {name: text for section in SECTIONS.values() for name, text in section.items()}
 
 
 class _LazyGroup(click.Group):
@@ -46,16 +67,18 @@ class _LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        width = max(map(len, COMMANDS))
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), text) for name, text in commands.items()])
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="opendiag")
 def app() -> None:
-    """CANopen diagnostics: decode captures, name objects, explain frames.
+    """CANopen master and diagnostics: decode, read, write, watch, simulate.
 
-    No command of this version transmits on a bus.
+    -i ADAPTER:CHANNEL@BITRATE (or OPENDIAG_INTERFACE) says which bus; without it a simulated StepIM motor answers.
     """
 
 
@@ -74,6 +97,14 @@ def main(arguments: list[str] | None = None) -> None:
         _usage(error)
     except click.Abort:
         sys.exit(EXIT_INTERRUPTED)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except SdoTimeout as error:
+        _fail("\n".join([str(error), *map(_reason, error.why)]), code=EXIT_SDO)
+    except SdoError as error:
+        _fail(str(error), code=EXIT_SDO)
+    except AdapterError as error:
+        _fail(str(error), code=EXIT_USAGE if isinstance(error, BadInterface) else EXIT_BUS)
     except OpenDiagError as error:
         _fail(str(error))
     except OSError as error:
@@ -89,6 +120,11 @@ def _usage(error: click.ClickException) -> None:
     _fail(f"{message} ({command} --help tells more)", command)
 
 
-def _fail(sentence: str, command: str = "opendiag") -> None:
+def _reason(finding: Finding) -> str:
+    """One cause of a silence, and what to do about it."""
+    return f"  {finding.sentence}" + (f"\n    {finding.advice}" if finding.advice else "")
+
+
+def _fail(sentence: str, command: str = "opendiag", code: int = EXIT_USAGE) -> None:
     click.echo(f"{command}: {sentence}", err=True)
-    sys.exit(EXIT_USAGE)
+    sys.exit(code)

@@ -57,7 +57,7 @@ def _frames(given: tuple[str, ...]) -> Iterator[Frame]:
     if not given or given == ("-",):
         log = open_log(sys.stdin.buffer)
         yield from log
-        output.log_notes(log)
+        output.log_notes(log.findings)
         return
     for text in given:
         try:

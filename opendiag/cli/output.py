@@ -14,8 +14,7 @@ from typing import Any
 import click
 
 from opendiag.decode.render import Row
-from opendiag.findings import Severity
-from opendiag.logs import LogReader
+from opendiag.findings import Finding, Severity
 
 _STYLES: dict[str, dict[str, Any]] = {
     "": {},
@@ -67,7 +66,7 @@ class Printer:
         cells = [row.frames, row.time, row.node, row.service, row.object, row.value]
         if not row.object and not row.value:  # a service without an object: its text begins where objects do
             cells = cells[:4]
-        self.hanging(columns([*cells, ""], with_time, padded=True), row.text, **_STYLES[row.level])
+        self.hanging(columns([*cells, ""], with_time, padded=True), row.text, **style(row))
 
     def hanging(self, head: str, text: str, **style: Any) -> None:
         """``text`` behind ``head``, wrapped under itself where the terminal ends."""
@@ -91,16 +90,21 @@ class Printer:
         self.line(json.dumps(content, ensure_ascii=False, separators=(",", ":")))
 
 
+def style(row: Row) -> dict[str, Any]:
+    """Colours of a row."""
+    return _STYLES[row.level]
+
+
 def note(text: str) -> None:
     """A remark for people, on stderr, after the data that it is about."""
     sys.stdout.flush()
     click.echo(text, err=True)
 
 
-def log_notes(log: LogReader) -> None:
+def log_notes(findings: Iterable[Finding]) -> None:
     """What could not be read, always; nothing is dropped in silence."""
     sys.stdout.flush()
-    for finding in log.findings:
+    for finding in findings:
         click.secho(str(finding), err=True, fg="yellow" if finding.severity > Severity.INFO else None)
 
 

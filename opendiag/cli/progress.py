@@ -1,19 +1,28 @@
-"""A progress bar for long captures: on a terminal's stderr only, and only when stdout goes elsewhere."""
+"""Progress bars for long work: on a terminal's stderr only."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
-from opendiag.logs import LogReader
+
+class Readable(Protocol):
+    """Bytes of a file, None in total for a stream."""
+
+    bytes_total: int | None
+
+    @property
+    def bytes_read(self) -> int: ...
+
 
 _WORTH_A_BAR = 4_000_000
 _EVERY = 5_000
 
 
 @contextmanager
-def progress(log: LogReader) -> Iterator[Callable[[], None]]:
+def progress(log: Readable) -> Iterator[Callable[[], None]]:
     """Call the result once for each frame."""
     total = log.bytes_total
     if total is None or total < _WORTH_A_BAR or not sys.stderr.isatty() or sys.stdout.isatty():
@@ -34,3 +43,45 @@ def progress(log: LogReader) -> Iterator[Callable[[], None]]:
                 shown.update(task, completed=log.bytes_read)
 
         yield advance
+
+
+@contextmanager
+def transfer_progress(what: str, worth_it: bool = True) -> Iterator[Callable[[int, int | None], None] | None]:
+    """Call the result with the bytes transferred and their total, None while that is not known."""
+    if not worth_it or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    shown = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=Console(stderr=True),
+    )
+    with shown:
+        task = shown.add_task(what, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+@contextmanager
+def counted(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """Call the result once for each of ``total`` pieces of work."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    shown = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    with shown:
+        task = shown.add_task(what, total=total)
+        yield lambda: shown.advance(task)

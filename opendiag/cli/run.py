@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
+from typing import Protocol
 
 from opendiag.cli import EXIT_FINDINGS, output
 from opendiag.cli.end_of_stream import EndOfStream
@@ -12,9 +13,8 @@ from opendiag.cli.filters import Filter
 from opendiag.cli.options import EdsChoice
 from opendiag.cli.progress import progress
 from opendiag.decode.records import Record
-from opendiag.findings import Severity
+from opendiag.findings import Finding, Severity
 from opendiag.frame import Frame
-from opendiag.logs import LogReader
 from opendiag.wire.cob_id import Connection, Service
 
 #: Services that identifiers of any other protocol may look like.
@@ -23,10 +23,29 @@ _NO_PROOF = ("tpdo", "rpdo", "emcy", "unknown", "error-frame")
 _HINTS = 3
 
 
+class FrameSource(Protocol):
+    """What a capture and a live bus have in common."""
+
+    frames: int
+    bytes_total: int | None
+
+    @property
+    def format(self) -> str: ...
+    @property
+    def time_kind(self) -> str: ...
+    @property
+    def channels(self) -> Sequence[str]: ...
+    @property
+    def bytes_read(self) -> int: ...
+    @property
+    def findings(self) -> list[Finding]: ...
+    def __iter__(self) -> Iterator[Frame]: ...
+
+
 class Run:
     """``zero_ns`` is the time of the first frame, ``home`` its channel, which rows need not mention."""
 
-    def __init__(self, log: LogReader, eds: EdsChoice, chosen: Filter | None = None) -> None:
+    def __init__(self, log: FrameSource, eds: EdsChoice, chosen: Filter | None = None) -> None:
         self.log = log
         self.eds = eds
         self.chosen = chosen or Filter()
@@ -77,7 +96,7 @@ class Run:
 
     def finish(self, name: str, quiet: bool) -> None:
         """Say on stderr what was read and what was not; exit with 1 when part of the capture is lost."""
-        output.log_notes(self.log)
+        output.log_notes(self.log.findings)
         for line in () if quiet else self._summary(name):
             output.note(line)
         if any(finding.severity is Severity.ERROR for finding in self.log.findings):

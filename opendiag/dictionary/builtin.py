@@ -6,6 +6,7 @@ Whether a device at 6000h and above is a drive is not known here; who asks must.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from functools import lru_cache
 
 from opendiag.dictionary.model import ObjectType, Variable
@@ -46,6 +47,12 @@ def get(index: int, subindex: int) -> Variable | None:
         values=item.values,
         source=source,
     )
+
+
+def indices() -> Iterator[int]:
+    """Every index of the tables, of the first axis only, in order."""
+    for row, _ in _ROWS:
+        yield from range(row.index, max(row.index, row.last) + 1)
 
 
 def object_name(index: int) -> str | None:

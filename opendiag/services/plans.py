@@ -46,7 +46,10 @@ class Sleep:
 
 @dataclass(frozen=True, slots=True)
 class WaitFor:
-    """Answer: the first frame that suits, or None when none came in time. Frames from the request onwards count."""
+    """Answer: the first frame that suits, or None when none came in time.
+
+    Frames since the plan's last `Send` or `WaitFor` count: an answer that was quick is not missed.
+    """
 
     suits: Callable[[Frame], bool]
     timeout_s: float

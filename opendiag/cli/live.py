@@ -1,0 +1,88 @@
+"""What commands on a live bus share: -i, the network it opens, and what is to be said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import click
+
+from opendiag.cli import output
+from opendiag.cli.options import EdsChoice
+from opendiag.master.connect import connect
+from opendiag.master.network import Network
+from opendiag.master.node import Node
+
+SIMULATED = "No interface given: a simulated StepIM (node 101) answers. -i ADAPTER:CHANNEL@BITRATE takes a real bus."
+
+
+def interface_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """-i; the command gets the text as ``interface``, or None."""
+
+    @click.option(
+        "-i",
+        "--interface",
+        envvar="OPENDIAG_INTERFACE",
+        metavar="ADAPTER:CHANNEL@BITRATE",
+        help="The bus, as in socketcan:can0, slcan:/dev/ttyACM0@500k or sim:stepim. `opendiag ports` lists what is "
+        "here; OPENDIAG_INTERFACE holds the usual one. Without it: a simulated StepIM.",
+    )
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return command(*args, **kwargs)
+
+    return wrapped
+
+
+def timeout_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--timeout, seconds for each answer."""
+
+    @click.option(
+        "--timeout",
+        "timeout_s",
+        type=click.FloatRange(0.001, 3600),
+        default=0.5,
+        show_default=True,
+        metavar="S",
+        help="Seconds that a node may take for each answer.",
+    )
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return command(*args, **kwargs)
+
+    return wrapped
+
+
+@contextmanager
+def network(
+    interface: str | None,
+    eds: EdsChoice | None = None,
+    *,
+    timeout_s: float = 0.5,
+    listen_only: bool = False,
+    quiet: bool = False,
+) -> Iterator[Network]:
+    """The network on that bus. Says on stderr when it is the simulated one, and what devices did that was odd."""
+    if interface is None and not quiet:
+        output.note(SIMULATED)
+    made = connect(
+        interface or "sim",
+        dictionaries=dict(eds.by_node) if eds is not None else None,
+        library=eds.library if eds is not None else None,
+        timeout_s=timeout_s,
+        listen_only=listen_only,
+    )
+    try:
+        yield made
+    finally:
+        made.close()
+        if not quiet:
+            for oddity in made.oddities:
+                output.note(str(oddity.finding))
+
+
+def node(made: Network, node_id: int, eds: EdsChoice) -> Node:
+    """The node with the dictionary that --eds gives it."""
+    return made.node(node_id, eds.by_node.get(node_id, eds.fallback))

@@ -1,0 +1,72 @@
+"""`opendiag read`: objects of a node, as values with units and words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from opendiag.cli import live, objects, output
+from opendiag.cli.options import EdsChoice, eds_options, node_id
+from opendiag.cli.progress import transfer_progress
+from opendiag.errors import SdoAborted
+from opendiag.master.variable import NodeVariable
+
+
+@click.command(short_help="Read objects of a node.")
+@click.argument("node", metavar="NODE")
+@click.argument("wanted", nargs=-1, required=True, metavar="OBJECT...")
+@live.interface_option
+@eds_options
+@live.timeout_option
+@click.option("--block", is_flag=True, help="Ask for block transfers: faster for large objects.")
+@click.option("-o", "--output", "file", type=click.Path(path_type=Path), metavar="FILE", help="Write the bytes here.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on each line.")
+@click.option("-q", "--quiet", is_flag=True, help="No notes on stderr.")
+def command(
+    node: str,
+    wanted: tuple[str, ...],
+    interface: str | None,
+    eds: EdsChoice,
+    timeout_s: float,
+    block: bool,
+    file: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Read objects of NODE. Transmits SDO requests.
+
+    OBJECT is an index in hexadecimal (6041), with a subindex (1018:01), or a name (Statusword, "Identity Object").
+    An array or record without a subindex is read whole.
+    """
+    number = node_id(node)
+    with live.network(interface, eds, timeout_s=timeout_s, quiet=quiet) as network:
+        peer = live.node(network, number, eds)
+        printer = output.Printer(live=True)
+        if file is not None:
+            _into_file(list(objects.variables(peer, wanted[0])) if len(wanted) == 1 else [], file, block)
+            return
+        for text in wanted:
+            for place, variable in enumerate(objects.variables(peer, text)):
+                try:
+                    raw = peer.upload(variable.index, variable.subindex, block=block)
+                except SdoAborted as error:
+                    if not place or not objects.is_gap(error):
+                        raise
+                    continue
+                record = variable.record(raw)
+                if as_json:
+                    printer.json(record.to_dict())
+                else:
+                    objects.print_record(record, printer)
+
+
+def _into_file(found: list[NodeVariable], file: Path, block: bool) -> None:
+    """A single object's bytes, however large."""
+    if len(found) != 1:
+        raise click.UsageError("--output takes one object, with its subindex if it has several members")
+    variable = found[0]
+    with file.open("w+b") as target, transfer_progress(f"{variable.text}") as progress:
+        variable.node.upload(variable.index, variable.subindex, block=block, into=target, progress=progress)
+        size = target.tell()
+    output.note(f"{file}: {size} byte{'s' * (size != 1)} of {variable.text}")

@@ -1,0 +1,92 @@
+"""From the name of an object to its index, in a device's dictionary or in the CiA tables.
+
+Capitals, blanks, hyphens and underscores make no difference: "Modes of Operation" is "modes-of-operation".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from functools import cache
+
+from opendiag.dictionary import builtin
+from opendiag.dictionary.model import ObjectDictionary, ObjectType
+from opendiag.errors import ObjectNotFound
+
+_SINGLE = (ObjectType.VAR, ObjectType.DOMAIN)
+_IGNORED = re.compile(r"[\s_\-]+")
+_NUMBER = re.compile(r"(?:0x)?([0-9a-f]{4})h?(?:[:.](?:0x)?([0-9a-f]{1,2})h?)?", re.IGNORECASE)
+#: Subindex None: the object as a whole, an array or a record.
+Key = tuple[int, int | None]
+
+
+def find(name: str, dictionary: ObjectDictionary | None) -> Key:
+    """Index and subindex of "Statusword", "Identity Object", "Identity Object.Vendor ID" or "6041:00".
+
+    An index that is written out need not be in the dictionary. Raises ObjectNotFound, which says what comes close.
+    """
+    number = _NUMBER.fullmatch(name.strip())
+    if number is not None:
+        return int(number[1], 16), int(number[2], 16) if number[2] else None
+    keys = _builtin_keys() if dictionary is None else _keys(dictionary)
+    found = keys.get(_plain(name))
+    if found is not None:
+        return found[1]
+    whole, _, part = name.rpartition(".")
+    if (found := keys.get(_plain(whole))) is not None and found[1][1] is None:
+        return found[1][0], member(part, found[1][0], dictionary)
+    close = get_close_matches(_plain(name), list(keys), n=3, cutoff=0.6)
+    source = "the CiA 301/302/402 tables" if dictionary is None else dictionary.name
+    hint = f" (close: {', '.join(repr(keys[key][0]) for key in close)})" if close else ""
+    raise ObjectNotFound(f"named {name!r}{hint}", source)
+
+
+def member(name: str, index: int, dictionary: ObjectDictionary | None) -> int:
+    """The subindex of a member of an array or record by its name alone. Raises ObjectNotFound."""
+    known = {_plain(text): subindex for subindex, text in _members(index, dictionary)}
+    subindex = known.get(_plain(name))
+    if subindex is None:
+        source = "the CiA tables" if dictionary is None else dictionary.name
+        names = ", ".join(repr(text) for _, text in _members(index, dictionary))
+        raise ObjectNotFound(f"{index:04X} member {name!r} (its members: {names or 'none known'})", source)
+    return subindex
+
+
+def _members(index: int, dictionary: ObjectDictionary | None) -> Iterator[tuple[int, str]]:
+    if dictionary is not None:
+        found = dictionary.objects.get(index)
+        for subindex, variable in sorted(found.members.items()) if found is not None else ():
+            yield subindex, variable.name
+        return
+    for subindex in range(0xFF):
+        standard = builtin.get(index, subindex)
+        if standard is not None:
+            yield subindex, standard.name
+
+
+def _plain(name: str) -> str:
+    return _IGNORED.sub("", name).casefold()
+
+
+def _keys(dictionary: ObjectDictionary) -> dict[str, tuple[str, Key]]:
+    """Plain name -> (name, key) of every index; of two objects with one name the one with the lower index."""
+    keys: dict[str, tuple[str, Key]] = {}
+    for index in sorted(dictionary.objects):
+        found = dictionary.objects[index]
+        keys.setdefault(_plain(found.name), (found.name, (index, _whole(found.object_type))))
+    return keys
+
+
+@cache
+def _builtin_keys() -> dict[str, tuple[str, Key]]:
+    keys: dict[str, tuple[str, Key]] = {}
+    for index in builtin.indices():
+        name = builtin.object_name(index) or ""
+        keys.setdefault(_plain(name), (name, (index, _whole(builtin.object_type(index)))))
+    return keys
+
+
+def _whole(object_type: ObjectType | None) -> int | None:
+    """The subindex that stands for the object itself."""
+    return 0 if object_type in _SINGLE else None

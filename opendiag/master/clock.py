@@ -1,0 +1,51 @@
+"""Where the live side takes its time from."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+#: Below this, waiting by sleeping overshoots by more than it waits.
+_SPIN_S = 0.0004
+
+
+class Clock(Protocol):
+    """Seconds that never go back. ``runs`` is False for a clock that only `sleep_until` moves."""
+
+    runs: bool
+
+    def now(self) -> float: ...
+
+    def sleep_until(self, moment: float) -> None: ...
+
+
+class RealClock:
+    """Seconds since the epoch as they were when it was made, counted on without ever being set back."""
+
+    runs = True
+
+    def __init__(self) -> None:
+        self._start = time.time() - time.perf_counter()
+
+    def now(self) -> float:
+        return self._start + time.perf_counter()
+
+    def sleep_until(self, moment: float) -> None:
+        """To within some 10 µs: the end of the wait is spun, not slept."""
+        while (rest := moment - self.now()) > 0:
+            time.sleep(rest - _SPIN_S if rest > 2 * _SPIN_S else 0)
+
+
+class ManualClock:
+    """Moves when somebody waits, and then at once to the end of the wait: simulated time without real time."""
+
+    runs = False
+
+    def __init__(self, start: float = 0.0) -> None:
+        self._now = start
+
+    def now(self) -> float:
+        return self._now
+
+    def sleep_until(self, moment: float) -> None:
+        self._now = max(self._now, moment)

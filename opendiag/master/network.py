@@ -1,0 +1,287 @@
+"""A live CANopen network: nodes by number, transfers, frames in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+
+from opendiag.decode.decoder import Decoder
+from opendiag.diagnose.watch import BusWatch
+from opendiag.diagnose.why import AdapterFacts, why_no_answer
+from opendiag.dictionary.datatypes import Value
+from opendiag.dictionary.library import Library, load
+from opendiag.dictionary.model import ObjectDictionary
+from opendiag.errors import SdoError, SdoTimeout
+from opendiag.frame import Frame
+from opendiag.master.clock import Clock, RealClock
+from opendiag.master.node import Node
+from opendiag.master.plan_runner import run_plan
+from opendiag.master.port import Port
+from opendiag.master.pump import Pump
+from opendiag.master.streams import Callbacks, FrameStream
+from opendiag.services.base import Machine, Oddity
+from opendiag.services.plans import Plan
+from opendiag.services.sdo_channel import SdoChannel
+from opendiag.services.sdo_client import LateAnswer, SdoClient, TransferDone
+
+if TYPE_CHECKING:
+    import can
+    import canopen
+
+T = TypeVar("T")
+Dictionaries = Mapping[int, "str | Path | ObjectDictionary"]
+#: An object of a node: (node-ID, index or name) or (node-ID, index, subindex).
+Item = tuple[int, int | str] | tuple[int, int, int]
+
+
+class Network:
+    """Made by `opendiag.connect`. Any number of threads may use it; close it, or use ``with``.
+
+    ``watch`` knows what was heard on the bus, ``oddities`` what peers did that the standard does not have.
+    """
+
+    def __init__(
+        self,
+        port: Port,
+        clock: Clock | None = None,
+        *,
+        dictionaries: Dictionaries | None = None,
+        library: Library | None = None,
+        timeout_s: float = 0.5,
+        bit_rate: int | None = None,
+    ) -> None:
+        self.port = port
+        self.clock: Clock = clock or RealClock()
+        self.timeout_s = timeout_s
+        self.bit_rate = bit_rate
+        self.library = library or Library()
+        self.watch = BusWatch()
+        self.oddities: list[Oddity] = []
+        self._dictionaries = {node_id: _loaded(given) for node_id, given in (dictionaries or {}).items()}
+        self._nodes: dict[int, Node] = {}
+        self.pump = Pump(port, self.clock, self._handle)
+        self.pump.listen(_Watching(self.watch))
+        self._callbacks = Callbacks(self.pump)
+        self._on_close: list[Callable[[], object]] = []
+        self.pump.start()
+
+    @property
+    def name(self) -> str:
+        """As in "socketcan:can0"."""
+        return self.port.name
+
+    def __repr__(self) -> str:
+        return f"<network on {self.name}>"
+
+    # --- nodes ---
+
+    def __getitem__(self, node_id: int) -> Node:
+        """The node, present or not: nothing is sent. Raise ValueError outside 1..127."""
+        node = self._nodes.get(node_id)
+        return self.node(node_id) if node is None else node
+
+    def node(
+        self,
+        node_id: int,
+        dictionary: str | Path | ObjectDictionary | None = None,
+        channel: SdoChannel | None = None,
+    ) -> Node:
+        """The node, with this EDS or DCF and this SDO channel from now on.
+
+        Raises ValueError outside 1..127, UnknownDictionary, DictionaryFileError.
+        """
+        with self.pump.lock:
+            node = self._nodes.get(node_id)
+            if node is None or channel is not None:
+                given = dictionary if dictionary is not None else self._dictionaries.get(node_id)
+                made = Node(self, node_id, _loaded(given) if given is not None else None, channel or _default(node_id))
+                self._nodes[node_id] = made
+                self.watch.expect(node_id)
+                return made
+            if dictionary is not None:
+                node.view.use(_loaded(dictionary))
+            return node
+
+    @property
+    def nodes(self) -> Mapping[int, Node]:
+        """The nodes that were asked for so far."""
+        return dict(self._nodes)
+
+    # --- objects ---
+
+    def read(self, node_id: int, key: int | str, subindex: int | None = None) -> Value:
+        """As ``network[node_id][key].read()``."""
+        return self._variable(node_id, key, subindex).read()
+
+    def write(self, node_id: int, key: int | str, value: Value, subindex: int | None = None) -> None:
+        """As ``network[node_id][key].write(value)``."""
+        self._variable(node_id, key, subindex).write(value)
+
+    @overload
+    def read_many(self, items: Iterable[Item], errors: Literal["raise"] = "raise") -> list[Value]: ...
+
+    @overload
+    def read_many(self, items: Iterable[Item], errors: Literal["return"]) -> list[Value | SdoError]: ...
+
+    def read_many(
+        self, items: Iterable[Item], errors: Literal["raise", "return"] = "raise"
+    ) -> list[Value] | list[Value | SdoError]:
+        """Read (node-ID, index or name[, subindex]) of many nodes at once: nodes work side by side, values in order.
+
+        A transfer that fails raises its SdoError, or stands in its place with ``errors="return"``.
+        """
+        self.pump.check_may_wait("reading objects")
+        variables = [self._variable(item[0], item[1], item[2] if len(item) > 2 else None) for item in items]
+        pending = [v.node.begin_upload(v.index, v.subindex) for v in variables]
+        results: list[Value | SdoError] = []
+        try:
+            for variable, transfer in zip(variables, pending, strict=True):
+                try:
+                    results.append(variable.decode(transfer.result()))
+                except SdoError as error:
+                    if errors == "raise":
+                        raise
+                    results.append(error)
+        finally:
+            for transfer in pending:
+                transfer.cancel()
+        return results
+
+    def _variable(self, node_id: int, key: int | str, subindex: int | None) -> Any:
+        if subindex is None:
+            return self[node_id].variable(key)
+        return self[node_id].variable((int(key), subindex))
+
+    # --- frames ---
+
+    def send(self, frame: Frame) -> None:
+        """Send any frame. Raise SendFailed, AdapterError."""
+        with self.pump.lock:
+            self.pump.check_open()
+            self.pump.send(frame, self.clock.now(), strict=True)
+
+    def frames(self) -> FrameStream:
+        """Every frame from now on, received and sent. Close it when done."""
+        return FrameStream(self.pump)
+
+    def subscribe(self, callback: Callable[[Frame], object]) -> Callable[[], None]:
+        """Call a function with every frame, on a thread of its own; call the result to end that.
+
+        What waits for the bus raises BlockingCall there.
+        """
+        return self._callbacks.add(callback)
+
+    def decoder(self) -> Decoder:
+        """A decoder that knows the dictionaries given so far, for the frames of `frames`."""
+        known = {node_id: node.view.dictionary for node_id, node in self._nodes.items()}
+        by_node = {node_id: dictionary for node_id, dictionary in known.items() if dictionary is not None}
+        return Decoder({**self._dictionaries, **by_node}, library=self.library)
+
+    def sleep(self, seconds: float) -> None:
+        """Let the bus run that long, on its own clock."""
+        self.pump.check_may_wait("sleeping on the bus")
+        self.pump.wait(_never, self.clock.now() + seconds)
+
+    def run(self, plan: Plan[T]) -> T:
+        """Run a plan to its end and give its result."""
+        return run_plan(self, plan)
+
+    # --- other libraries ---
+
+    def can_bus(self) -> can.BusABC:
+        """The same bus for whoever wants a python-can one; frames sent there come by here too."""
+        from opendiag.master.shared_bus import SharedBus
+
+        return SharedBus(self)
+
+    def canopen(self) -> canopen.Network:
+        """A connected `canopen.Network` on the same bus, for scripts written for that package.
+
+        Raises MissingDependency when it is not installed.
+        """
+        from opendiag.master.shared_bus import canopen_network
+
+        made, bus = canopen_network(self)
+        self._on_close.append(bus.shutdown)
+        return made
+
+    # --- the end ---
+
+    def close(self) -> None:
+        """Whoever waits gets AdapterClosed; the threads end; the adapter is released. Closing again does nothing."""
+        for end in self._on_close:
+            end()
+        self._on_close.clear()
+        self.pump.close()
+        self._callbacks.close()
+
+    def __enter__(self) -> Network:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    # --- what machines tell ---
+
+    def facts(self) -> AdapterFacts:
+        """What the adapter says of itself."""
+        return AdapterFacts(
+            name=self.name,
+            listen_only=self.port.listen_only,
+            sent_ok=None,
+            bus_state=getattr(self.port, "bus_state", None),
+            bit_rate=self.bit_rate,
+        )
+
+    def _handle(self, machine: Machine, event: object, now: float) -> None:
+        if isinstance(event, TransferDone) and isinstance(machine, SdoClient):
+            self._explain(machine, event, now)
+        elif isinstance(event, LateAnswer):
+            self.watch.late_answer(event.channel, event.late_by_s, now)
+        elif isinstance(event, Oddity):
+            self.oddities.append(event)
+
+    def _explain(self, client: SdoClient, event: TransferDone, now: float) -> None:
+        transfer = event.transfer
+        error = transfer.error
+        node = self._nodes.get(transfer.node_id)
+        if node is None:
+            return
+        if error is None:
+            if transfer.action == "read":
+                node.view.learn(transfer.index, transfer.subindex, transfer.data, False)
+            return
+        error.name = node.name_of(transfer.index, transfer.subindex)
+        if isinstance(error, SdoTimeout):
+            error.why = why_no_answer(
+                self.watch, client.channel, transfer.index, transfer.subindex, transfer.begun_at, now, self.facts()
+            )
+
+
+class _Watching:
+    """Tells the watch what the pump hears."""
+
+    def __init__(self, watch: BusWatch) -> None:
+        self._watch = watch
+
+    def received(self, frame: Frame, now: float) -> None:
+        self._watch.received(frame, now)
+
+    def sent(self, frame: Frame, now: float) -> None:
+        self._watch.sent(frame, now, None)
+
+    def send_failed(self, frame: Frame, reason: str, now: float) -> None:
+        self._watch.send_failed(reason, now)
+
+
+def _never() -> bool:
+    return False
+
+
+def _default(node_id: int) -> SdoChannel:
+    return SdoChannel.default(node_id)
+
+
+def _loaded(given: str | Path | ObjectDictionary) -> ObjectDictionary:
+    return given if isinstance(given, ObjectDictionary) else load(given)

@@ -1,0 +1,189 @@
+"""A node on a live bus: its objects by name or number, and plain SDO transfers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, BinaryIO
+
+from opendiag.decode.node_view import IDENTITY, NodeView
+from opendiag.dictionary import builtin, datatypes, names
+from opendiag.dictionary.model import ObjectDictionary, ObjectType
+from opendiag.errors import SdoError
+from opendiag.master.transfers import PendingTransfer
+from opendiag.master.variable import NodeRecord, NodeVariable
+from opendiag.services.sdo_channel import SdoChannel
+from opendiag.services.sdo_client import SdoClient
+
+if TYPE_CHECKING:
+    from opendiag.master.network import Network
+
+Progress = Callable[[int, int | None], None]
+_SINGLE = (ObjectType.VAR, ObjectType.DOMAIN)
+
+
+class Node:
+    """Made by `Network.node`. ``view`` holds what is known of the node: its dictionary, and values that were read."""
+
+    def __init__(
+        self, network: Network, node_id: int, dictionary: ObjectDictionary | None, channel: SdoChannel
+    ) -> None:
+        self.network = network
+        self.node_id = node_id
+        self.view = NodeView(node_id, dictionary)
+        self.client = SdoClient(channel, timeout_s=network.timeout_s)
+        self._identified = dictionary is not None
+        network.pump.add(self.client, channel.response_id, channel.response_extended)
+
+    def __repr__(self) -> str:
+        return f"<node {self.node_id} on {self.network.name}>"
+
+    # --- objects ---
+
+    @property
+    def dictionary(self) -> ObjectDictionary | None:
+        """The one it was given, else the one that its identity (1018h) chooses, which is read once to find out.
+
+        None when no file fits: the CiA tables name the objects then. Raises SdoError, AdapterError.
+        """
+        if not self._identified:
+            self._identify()
+        return self.view.dictionary
+
+    def __getitem__(self, key: int | str | tuple[int, int]) -> NodeVariable | NodeRecord:
+        """``node[0x6041]``, ``node["Statusword"]``, ``node[0x1018, 1]``, ``node["Identity Object.Vendor ID"]``.
+
+        An array or a record gives a `NodeRecord`. Raises ObjectNotFound for a name that nobody knows; a number need
+        not be known. A name may have to ask the node who it is: SdoError, AdapterError.
+        """
+        if isinstance(key, tuple):
+            return NodeVariable(self, *key)
+        if isinstance(key, str):
+            index, subindex = names.find(key, self.dictionary)
+        else:
+            index, subindex = key, None
+        if subindex is None and not self._is_record(index):
+            subindex = 0
+        return NodeRecord(self, index) if subindex is None else NodeVariable(self, index, subindex)
+
+    def variable(self, key: int | str | tuple[int, int]) -> NodeVariable:
+        """As ``node[key]``, where an array or a record is taken as its member 0."""
+        found = self[key]
+        return found[0] if isinstance(found, NodeRecord) else found
+
+    def _is_record(self, index: int) -> bool:
+        own = self.view.dictionary.objects.get(index) if self.view.dictionary is not None else None
+        object_type = own.object_type if own is not None else builtin.object_type(index)
+        return object_type is not None and object_type not in _SINGLE
+
+    def _identify(self) -> None:
+        """Ask the node who it is. A node that does not say keeps the CiA tables; one that is silent is asked again."""
+        numbers: list[int | None] = []
+        for subindex in (1, 2, 3):
+            try:
+                raw = self.upload(IDENTITY, subindex)
+            except SdoError as error:
+                if isinstance(error, TimeoutError):
+                    raise
+                numbers.append(None)
+            else:
+                self.view.learn(IDENTITY, subindex, raw, False)
+                numbers.append(int.from_bytes(raw, "little"))
+        vendor, product, revision = numbers
+        self._identified = True
+        if vendor is not None and product is not None:
+            found = self.network.library.find(vendor, product, revision)
+            if found is not None:
+                self.view.use(found)
+
+    # --- transfers ---
+
+    def upload(
+        self,
+        index: int,
+        subindex: int = 0,
+        *,
+        block: bool = False,
+        timeout_s: float | None = None,
+        into: BinaryIO | None = None,
+        progress: Progress | None = None,
+    ) -> bytes:
+        """Read an object's bytes; with ``into`` they go there, and the result is empty.
+
+        ``progress(transferred, size)`` is called now and then, the size is None while the device has not said it.
+        Raises SdoError, AdapterError, BlockingCall.
+        """
+        self.network.pump.check_may_wait("reading an object")
+        pending = self.begin_upload(index, subindex, block=block, timeout_s=timeout_s, into=into, progress=progress)
+        return pending.result()
+
+    def download(
+        self,
+        index: int,
+        subindex: int,
+        data: bytes | BinaryIO,
+        *,
+        size: int | None = None,
+        block: bool = False,
+        timeout_s: float | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Write an object's bytes, whatever its dictionary says. ``size`` announces that of a stream.
+
+        Raises SdoError, AdapterError, BlockingCall.
+        """
+        self.network.pump.check_may_wait("writing an object")
+        pending = self.begin_download(
+            index, subindex, data, size=size, block=block, timeout_s=timeout_s, progress=progress
+        )
+        pending.result()
+
+    def begin_upload(
+        self,
+        index: int,
+        subindex: int = 0,
+        *,
+        block: bool = False,
+        timeout_s: float | None = None,
+        into: BinaryIO | None = None,
+        progress: Progress | None = None,
+    ) -> PendingTransfer:
+        """Start a read and go on. Transfers with one node wait for each other, those with several run side by side."""
+        network = self.network
+        with network.pump.lock:
+            network.pump.check_open()
+            now = network.clock.now()
+            transfer = self.client.upload(
+                index, subindex, now, block=block, timeout_s=timeout_s, into=into, progress=progress
+            )
+            network.pump.drain(self.client, now)
+        return PendingTransfer(self, transfer)
+
+    def begin_download(
+        self,
+        index: int,
+        subindex: int,
+        data: bytes | BinaryIO,
+        *,
+        size: int | None = None,
+        block: bool = False,
+        timeout_s: float | None = None,
+        progress: Progress | None = None,
+    ) -> PendingTransfer:
+        """Start a write and go on."""
+        network = self.network
+        with network.pump.lock:
+            network.pump.check_open()
+            now = network.clock.now()
+            transfer = self.client.download(
+                index, subindex, data, now, size=size, block=block, timeout_s=timeout_s, progress=progress
+            )
+            network.pump.drain(self.client, now)
+        return PendingTransfer(self, transfer)
+
+    def name_of(self, index: int, subindex: int) -> str:
+        """For sentences; empty when nobody knows it."""
+        return self.view.describe(index, subindex).name or ""
+
+    def value_of(self, index: int, subindex: int, raw: bytes) -> datatypes.Value:
+        """Raise WireError when the number of bytes is not the type's."""
+        return NodeVariable(self, index, subindex).decode(raw)

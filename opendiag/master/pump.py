@@ -1,0 +1,251 @@
+"""Runs the machines of one bus: frames in, frames out, deadlines kept.
+
+Whoever waits for an answer reads the bus meanwhile, so that a lone caller never waits for another thread to be
+scheduled. The others who wait at that time are woken when theirs has come, and one of them goes on reading when the
+reader is served. A thread of the pump's own reads while nobody waits.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from opendiag.errors import AdapterClosed, AdapterError, BlockingCall, SendFailed
+from opendiag.frame import Frame
+from opendiag.master.clock import Clock
+from opendiag.master.port import SLICE_S, Port
+from opendiag.services.base import Machine
+
+#: After somebody has waited, the pump's own thread leaves the bus alone for this long: more is likely to be asked.
+_COURTESY_S = 0.004
+#: A thread that waits for another one's reading looks itself after that, should the other have died.
+_PATIENCE_S = 0.1
+#: Threads end within this, unless the driver does not return.
+_JOIN_S = 1.0
+
+
+class Listener(Protocol):
+    """Hears every frame, received or sent, and what became of sending. Called with the pump's lock held: be quick."""
+
+    def received(self, frame: Frame, now: float) -> None: ...
+
+    def sent(self, frame: Frame, now: float) -> None: ...
+
+    def send_failed(self, frame: Frame, reason: str, now: float) -> None: ...
+
+
+class _Waiter:
+    """``event`` exists once the thread has found that another one reads."""
+
+    __slots__ = ("done", "event")
+
+    def __init__(self, done: Callable[[], bool]) -> None:
+        self.done = done
+        self.event: threading.Event | None = None
+
+    def wake(self) -> None:
+        if self.event is not None:
+            self.event.set()
+
+
+class Pump:
+    """``lock`` guards the machines and the listeners; `run` works on them under it."""
+
+    def __init__(self, port: Port, clock: Clock, handle_event: Callable[[Machine, object, float], None]) -> None:
+        self.port = port
+        self.clock = clock
+        self.lock = threading.RLock()
+        self.failure: AdapterError | None = None
+        self._handle_event = handle_event
+        self._machines: dict[tuple[int, bool], list[Machine]] = {}
+        self._busy: dict[int, Machine] = {}
+        self._listeners: list[Listener] = []
+        self._reading = threading.Lock()
+        self._waiters: list[_Waiter] = []
+        self._served_at = -1.0
+        self._closing = threading.Event()
+        self._forbidden: set[int] = set()
+        self._thread: threading.Thread | None = None
+
+    # --- what runs on it ---
+
+    def start(self) -> None:
+        """From now on frames are read even when nobody waits, where the port can be waited for in a thread."""
+        if self.port.runs_in_thread:
+            self._thread = threading.Thread(target=self._serve, name=f"opendiag {self.port.name}", daemon=True)
+            self._thread.start()
+
+    def add(self, machine: Machine, can_id: int, extended: bool = False) -> None:
+        """Frames with this CAN-ID go to the machine."""
+        with self.lock:
+            self._machines.setdefault((can_id, extended), []).append(machine)
+
+    def listen(self, listener: Listener) -> None:
+        with self.lock:
+            self._listeners = [*self._listeners, listener]
+
+    def unlisten(self, listener: Listener) -> None:
+        with self.lock:
+            self._listeners = [other for other in self._listeners if other is not listener]
+
+    def forbid_waiting(self, forbidden: bool = True) -> None:
+        """The calling thread serves others: what waits for the bus must not be called on it."""
+        (self._forbidden.add if forbidden else self._forbidden.discard)(threading.get_ident())
+
+    def check_may_wait(self, call: str) -> None:
+        """Raise BlockingCall on a thread that serves others, AdapterError when the bus is gone."""
+        if self._forbidden and threading.get_ident() in self._forbidden:
+            raise BlockingCall(call)
+        self.check_open()
+
+    def check_open(self) -> None:
+        """Raise why the bus is gone, if it is."""
+        if self.failure is not None:
+            raise self.failure
+        if self._closing.is_set():
+            raise AdapterClosed(self.port.name, "closed")
+
+    # --- doing ---
+
+    def drain(self, machine: Machine, now: float) -> None:
+        """Send what the machine wants to send and tell what it tells. Call it with the lock held."""
+        for frame in machine.frames_to_send():
+            self.send(frame, now)
+        for event in machine.events():
+            self._handle_event(machine, event, now)
+        if machine.deadline() is None:
+            self._busy.pop(id(machine), None)
+        else:
+            self._busy[id(machine)] = machine
+
+    def send(self, frame: Frame, now: float, strict: bool = False) -> None:
+        """Listeners learn of it either way; only a ``strict`` caller gets SendFailed. Call it with the lock held."""
+        try:
+            self.port.send(frame)
+        except SendFailed as error:
+            for listener in self._listeners:
+                listener.send_failed(frame, error.reason, now)
+            if strict:
+                raise
+            return
+        except AdapterError as error:
+            self._fail(error)
+            if strict:
+                raise
+            return
+        for listener in self._listeners:
+            listener.sent(frame, now)
+
+    def wait(self, done: Callable[[], bool], until: float | None = None) -> bool:
+        """Read the bus, or let another thread read it, until ``done()`` or that moment. Returns ``done()``.
+
+        Raises the AdapterError that ended the bus meanwhile.
+        """
+        waiter = _Waiter(done)
+        with self.lock:
+            if done():
+                return True
+            self._waiters.append(waiter)
+        try:
+            while not done():
+                self.check_open()
+                if until is not None and self.clock.now() >= until:
+                    return done()
+                if self._reading.acquire(blocking=False):
+                    try:
+                        self._read_until(done, until)
+                    finally:
+                        self._reading.release()
+                elif waiter.event is None:
+                    waiter.event = threading.Event()  # and look once more: the reader may have left in between
+                else:
+                    rest = _PATIENCE_S if until is None else min(_PATIENCE_S, max(until - self.clock.now(), 0.0))
+                    waiter.event.wait(rest)
+                    waiter.event.clear()
+            return True
+        finally:
+            with self.lock:
+                self._waiters.remove(waiter)
+                self._served_at = self.clock.now()
+            self._hand_over()
+
+    def close(self) -> None:
+        """End the threads and close the port. Whoever waits gets AdapterClosed."""
+        self._closing.set()
+        self._wake_all()
+        self.port.close()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(_JOIN_S)
+
+    # --- reading ---
+
+    def _read_until(self, done: Callable[[], bool], until: float | None) -> None:
+        while not done() and self.failure is None and not self._closing.is_set():
+            if until is not None and self.clock.now() >= until:
+                return
+            self._step(until)
+
+    def _step(self, until: float | None) -> None:
+        """One look at the bus, and what follows from it."""
+        with self.lock:
+            deadline = self._deadline()
+        moment = min(moment for moment in (deadline, until, self.clock.now() + SLICE_S) if moment is not None)
+        try:
+            frames = self.port.receive(moment)
+        except AdapterError as error:
+            self._fail(error)
+            return
+        now = self.clock.now()
+        with self.lock:
+            for frame in frames:
+                self._receive(frame, now)
+            if self._busy and (deadline := self._deadline()) is not None and deadline <= now:
+                for machine in list(self._busy.values()):
+                    machine.tick(now)
+                    self.drain(machine, now)
+            for waiter in self._waiters:
+                if waiter.event is not None and waiter.done():
+                    waiter.event.set()
+
+    def _receive(self, frame: Frame, now: float) -> None:
+        for listener in self._listeners:
+            listener.received(frame, now)
+        for machine in self._machines.get((frame.can_id, frame.extended), ()):
+            machine.receive(frame, now)
+            self.drain(machine, now)
+
+    def _deadline(self) -> float | None:
+        deadlines = [moment for machine in self._busy.values() if (moment := machine.deadline()) is not None]
+        return min(deadlines) if deadlines else None
+
+    def _serve(self) -> None:
+        self.forbid_waiting()
+        while not self._closing.is_set() and self.failure is None:
+            if self._waiters or self.clock.now() - self._served_at < _COURTESY_S:
+                self._closing.wait(_COURTESY_S)
+            elif self._reading.acquire(timeout=_COURTESY_S):
+                try:
+                    while not self._waiters and self.failure is None and not self._closing.is_set():
+                        self._step(None)
+                finally:
+                    self._reading.release()
+                self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Nobody reads now: one of those who wait has to."""
+        with self.lock:
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.wake()
+                    return
+
+    def _wake_all(self) -> None:
+        for waiter in list(self._waiters):
+            waiter.wake()
+
+    def _fail(self, error: AdapterError) -> None:
+        """The bus is gone; everybody who waits is told."""
+        if self.failure is None:
+            self.failure = error
+        self._wake_all()

@@ -1,0 +1,82 @@
+"""A simulated bus and its clock, moved on by whoever waits for a frame of it."""
+
+from __future__ import annotations
+
+import threading
+
+from opendiag.errors import AdapterClosed
+from opendiag.frame import Frame
+from opendiag.master.clock import Clock
+from opendiag.simulate.bus import SimBus
+from opendiag.simulate.node import SimNode
+
+#: Longer waits can be ended by a frame that another thread sends.
+_LONG_S = 0.002
+
+
+class SimWorld:
+    """One bus for any number of ports and threads. ``lock`` guards the bus and everything attached to it.
+
+    ``devices`` are the simulated ones, by node-ID.
+    """
+
+    def __init__(self, bus: SimBus, clock: Clock) -> None:
+        self.bus = bus
+        self.clock = clock
+        self.lock = threading.Lock()
+        self.changed = threading.Condition(self.lock)
+        self.devices: dict[int, SimNode] = {}
+
+    def advance(self) -> None:
+        """Let everything happen that should have happened by now. Call it with the lock held."""
+        self.bus.run_until(max(self.clock.now(), self.bus.now))
+
+
+class SimPort:
+    """A controller on a simulated bus."""
+
+    def __init__(self, world: SimWorld, name: str = "sim", listen_only: bool = False) -> None:
+        self.name = name
+        self.listen_only = listen_only
+        self.runs_in_thread = world.clock.runs
+        self.world = world
+        with world.lock:
+            self.station = world.bus.attach(name=name, listen_only=listen_only)
+        self._closed = False
+
+    def send(self, frame: Frame) -> None:
+        world = self.world
+        with world.lock:
+            self._check()
+            world.advance()
+            self.station.send(frame)
+            world.changed.notify_all()
+
+    def receive(self, until: float) -> list[Frame]:
+        world = self.world
+        clock = world.clock
+        while True:
+            with world.lock:
+                self._check()
+                world.advance()
+                frames = self.station.receive()
+                now = clock.now()
+                if frames or now >= until:
+                    return frames
+                event = world.bus.next_event()
+                moment = until if event is None or event > until else event
+                if clock.runs and moment - now > _LONG_S:
+                    world.changed.wait(moment - now - _LONG_S / 2)
+                    continue
+            clock.sleep_until(moment)
+
+    def close(self) -> None:
+        with self.world.lock:
+            if not self._closed:
+                self._closed = True
+                self.world.bus.detach(self.station)
+                self.world.changed.notify_all()
+
+    def _check(self) -> None:
+        if self._closed:
+            raise AdapterClosed(self.name, "closed")

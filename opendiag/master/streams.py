@@ -1,0 +1,134 @@
+"""Frames of a live bus for those who only listen: an iterator, and callbacks on a thread of their own."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from opendiag.frame import Frame
+from opendiag.master.pump import Pump
+
+_LOG = logging.getLogger("opendiag")
+#: Frames that may wait for a slow listener: some 10 s of a full bus at 1 Mbit/s.
+BACKLOG = 100_000
+
+
+def sent_frame(frame: Frame, now: float) -> Frame:
+    """One of our own frames as a listener gets it."""
+    return replace(frame, direction="tx", time_ns=round(now * 1e9))
+
+
+class FrameStream:
+    """Every frame from the moment it is opened, received and sent. Close it, or use ``with``.
+
+    ``lost`` counts frames that came while ``BACKLOG`` were waiting to be read: the oldest are kept.
+    """
+
+    def __init__(self, pump: Pump) -> None:
+        self._pump = pump
+        self._frames: deque[Frame] = deque()
+        self.lost = 0
+        pump.listen(self)
+
+    def received(self, frame: Frame, now: float) -> None:
+        if len(self._frames) < BACKLOG:
+            self._frames.append(frame)
+        else:
+            self.lost += 1
+
+    def sent(self, frame: Frame, now: float) -> None:
+        self.received(sent_frame(frame, now), now)
+
+    def send_failed(self, frame: Frame, reason: str, now: float) -> None:
+        pass
+
+    def get(self, timeout_s: float | None = None) -> Frame | None:
+        """The next frame; None when none came in time. Raise AdapterError, BlockingCall."""
+        if not self._frames:
+            self._pump.check_may_wait("waiting for a frame")
+            until = None if timeout_s is None else self._pump.clock.now() + timeout_s
+            self._pump.wait(self._any, until)
+        return self._frames.popleft() if self._frames else None
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Until the bus is closed."""
+        while True:
+            frame = self.get()
+            if frame is not None:
+                yield frame
+
+    def clear(self) -> None:
+        """Forget what has come so far."""
+        self._frames.clear()
+
+    def _any(self) -> bool:
+        return bool(self._frames)
+
+    def close(self) -> None:
+        self._pump.unlisten(self)
+
+    def __enter__(self) -> FrameStream:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class Callbacks:
+    """Calls functions with every frame, one after the other, on a thread that nothing else depends on.
+
+    One that raises is logged with its traceback and keeps being called; the others never notice.
+    """
+
+    def __init__(self, pump: Pump) -> None:
+        self._pump = pump
+        self._functions: list[Callable[[Frame], object]] = []
+        self._queue: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self.lost = 0
+
+    def add(self, function: Callable[[Frame], object]) -> Callable[[], None]:
+        """Returns what ends it."""
+        self._functions = [*self._functions, function]
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="opendiag callbacks", daemon=True)
+            self._thread.start()
+            self._pump.listen(self)
+        return lambda: self._remove(function)
+
+    def _remove(self, function: Callable[[Frame], object]) -> None:
+        self._functions = [other for other in self._functions if other is not function]
+
+    def received(self, frame: Frame, now: float) -> None:
+        if self._queue.qsize() < BACKLOG:
+            self._queue.put(frame)
+        else:
+            if not self.lost:
+                _LOG.warning("callbacks are slower than the bus: frames are lost for them")
+            self.lost += 1
+
+    def sent(self, frame: Frame, now: float) -> None:
+        self.received(sent_frame(frame, now), now)
+
+    def send_failed(self, frame: Frame, reason: str, now: float) -> None:
+        pass
+
+    def close(self) -> None:
+        if self._thread is not None:
+            self._pump.unlisten(self)
+            self._queue.put(None)
+            if self._thread is not threading.current_thread():
+                self._thread.join(1.0)
+
+    def _run(self) -> None:
+        self._pump.forbid_waiting()
+        while (frame := self._queue.get()) is not None:
+            for function in self._functions:
+                try:
+                    function(frame)
+                except Exception:
+                    _LOG.exception("callback %r failed on %s", function, frame.id_text)

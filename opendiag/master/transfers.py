@@ -1,0 +1,64 @@
+"""A transfer that was begun and may be waited for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opendiag.errors import AdapterError, SdoCancelled
+from opendiag.services.sdo_transfer import SdoTransfer
+
+if TYPE_CHECKING:
+    from opendiag.master.node import Node
+
+
+class PendingTransfer:
+    """``transfer`` tells how far it is: transferred, size, kind, attempts, oddities."""
+
+    __slots__ = ("_node", "transfer")
+
+    def __init__(self, node: Node, transfer: SdoTransfer) -> None:
+        self._node = node
+        self.transfer = transfer
+
+    @property
+    def done(self) -> bool:
+        """True once there is a result, or the reason why there is none."""
+        return self.transfer.done
+
+    def result(self, timeout_s: float | None = None) -> bytes:
+        """Wait for the end and give the bytes that were read; those of a write are empty.
+
+        Raises SdoError as the transfer ended, AdapterError when the bus is gone, BlockingCall, and TimeoutError when
+        ``timeout_s`` is over before: the transfer goes on then.
+        """
+        transfer = self.transfer
+        if not transfer.done:
+            self._wait(timeout_s)
+        if transfer.error is not None:
+            raise transfer.error
+        return transfer.data
+
+    def cancel(self) -> None:
+        """End it; the device gets an abort if it had begun. One that is done stays as it is."""
+        pump = self._node.network.pump
+        with pump.lock:
+            if not self.transfer.done:
+                now = pump.clock.now()
+                self._node.client.cancel(self.transfer, now)
+                pump.drain(self._node.client, now)
+
+    def _wait(self, timeout_s: float | None) -> None:
+        pump = self._node.network.pump
+        pump.check_may_wait("waiting for a transfer")
+        until = None if timeout_s is None else pump.clock.now() + timeout_s
+        try:
+            ended = pump.wait(lambda: self.transfer.done, until)
+        except AdapterError as error:
+            if self.transfer.done and not isinstance(self.transfer.error, SdoCancelled):
+                return
+            raise error
+        except BaseException:  # Ctrl-C: the device must not be left in the middle of it
+            self.cancel()
+            raise
+        if not ended:
+            raise TimeoutError(f"not done after {timeout_s:g} s; it goes on")
