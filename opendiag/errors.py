@@ -8,6 +8,8 @@
     │   └── ObjectNotFound (KeyError)          no such object in this dictionary
     ├── LogError                               something about a capture
     │   ├── LogNotFound (FileNotFoundError)    no such file, or it cannot be read
+    │   ├── LogExists (FileExistsError)        it would be overwritten
+    │   ├── LogNotWritten (OSError)            it cannot be written, or not in this format
     │   ├── NotALog (ValueError)               a file without a single frame in a format we know
     │   └── NotALine (ValueError)              a text that should be one frame and is none
     ├── AdapterError                           something about the way to the bus
@@ -108,6 +110,29 @@ class LogNotFound(LogError, FileNotFoundError):
 
     def __str__(self) -> str:
         return f"cannot read {self.file}: {self.reason}"
+
+
+class LogExists(LogError, FileExistsError):
+    """Nothing was written."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__(file)
+        self.file = file
+
+    def __str__(self) -> str:
+        return f"{self.file} is there already and was left as it is"
+
+
+class LogNotWritten(LogError, OSError):
+    """``reason`` says why, or which formats there are."""
+
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(file, reason)
+        self.file = file
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"cannot write {self.file}: {self.reason}"
 
 
 class NotALog(LogError, ValueError):

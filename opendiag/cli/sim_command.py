@@ -142,7 +142,7 @@ def _served(
                     world.advance()
         except KeyboardInterrupt:
             pass
-    counters = world.bus.counters
+    counters = world.bus.statistics()
     output.note(f"{counters.frames} frames, {counters.error_frames} error frames on the bus.")
 
 

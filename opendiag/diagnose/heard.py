@@ -11,8 +11,8 @@ from opendiag.wire.cob_id import Connection, Service
 from opendiag.wire.emcy import Emcy
 from opendiag.wire.nmt import NmtCommand, NmtState
 
-#: Called for each frame of this CAN-ID. False: the frame was our own and is not to be counted.
-Action = Callable[["CanIdSeen", Frame, float], bool]
+#: Called for each frame of this CAN-ID.
+Action = Callable[["CanIdSeen", Frame, float], None]
 
 #: What only the node itself sends.
 FROM_NODE = (Service.ERROR_CONTROL, Service.SDO_RESPONSE, Service.EMCY, Service.TPDO)
@@ -67,16 +67,15 @@ class NodeHeard:
     can_ids: list[CanIdSeen] = field(default_factory=list)
     state: NmtState | None = None
     state_at: float = 0.0
-    #: Between the last two heartbeats; None before there were two in a row.
-    heartbeat_s: float | None = None
     beat_at: float | None = None
+    #: Between the last three heartbeats.
+    gaps: tuple[float, ...] = ()
     boot_ups: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_BOOT_UPS))
     boot_up_count: int = 0
     emcy: Emcy | None = None
     emcy_at: float = 0.0
     #: The last NMT command for this node alone, and when.
     command: tuple[NmtCommand, float] | None = None
-    latency: Latency = field(default_factory=Latency)
 
     @property
     def last(self) -> CanIdSeen | None:
@@ -101,6 +100,11 @@ class NodeHeard:
             return "boot-up"
         return f"heartbeat, {self.state.text}"
 
+    @property
+    def heartbeat_s(self) -> float | None:
+        """How long it takes from one to the next; None before there were two. A change of state may send one early."""
+        return max(self.gaps, default=None)
+
     def error_control(self, data: bytes, now: float) -> None:
         """A boot-up, a heartbeat or the answer to node guarding; anything else is left alone."""
         if len(data) != 1:
@@ -110,7 +114,9 @@ class NodeHeard:
             self.boot_ups.append(now)
             self.boot_up_count += 1
             self.state, self.state_at = NmtState.INITIALISING, now
-            self.beat_at = self.heartbeat_s = None
+            self.beat_at, self.gaps = None, ()
+            return
+        if not value & 0x7F:
             return
         if self.state is None or value & 0x7F != self.state:
             try:
@@ -118,7 +124,7 @@ class NodeHeard:
             except ValueError:
                 return
         if self.beat_at is not None:
-            self.heartbeat_s = now - self.beat_at
+            self.gaps = (*self.gaps[-1:], now - self.beat_at)
         self.beat_at = self.state_at = now
 
     def booted_since(self, since: float) -> float | None:

@@ -1,4 +1,4 @@
-"""Files of frames: candump's console output and logs, in every variant, read line by line.
+"""Files of frames: candump's console output and logs, in every variant, read line by line; and captures written.
 
 Knows frames and nothing of CANopen.
 """
@@ -6,5 +6,6 @@ Knows frames and nothing of CANopen.
 from opendiag.logs.candump_log import format_log_line
 from opendiag.logs.line import parse_line
 from opendiag.logs.reader import LogReader, open_log
+from opendiag.logs.writer import LogWriter, open_writer
 
-__all__ = ["LogReader", "format_log_line", "open_log", "parse_line"]
+__all__ = ["LogReader", "LogWriter", "format_log_line", "open_log", "open_writer", "parse_line"]

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from opendiag.errors import LogError, MissingDependency
+from opendiag.errors import LogExists, LogNotWritten, MissingDependency
 from opendiag.frame import Frame
 from opendiag.logs.candump_log import format_log_line
 
@@ -39,7 +39,7 @@ _NOT_IN_CHANNEL = re.compile(r"[^0-9A-Za-z_.:-]")
 class LogWriter:
     """``frames`` were written, ``dropped`` were not, because the format has no place for them.
 
-    `open_writer` makes one. Every method raises LogError when the file cannot be written, as on a full disk.
+    `open_writer` makes one. Every method raises LogNotWritten when the file cannot be written, as on a full disk.
     """
 
     def __init__(self, path: Path, name: str) -> None:
@@ -173,20 +173,20 @@ class _PythonCanWriter(LogWriter):
 def open_writer(path: str | Path, *, overwrite: bool = False) -> LogWriter:
     """A new capture in the format that the name's suffix says; ``FORMATS`` lists them.
 
-    A frame without time gets 0, one without channel can0 or the first one. Raises LogError for another suffix, for
-    a file that is there already (unless ``overwrite``), and where nothing can be written; MissingDependency for .mf4
-    without its library.
+    A frame without time gets 0, one without channel can0 or the first one. Raises LogExists for a
+    file that is there already (unless ``overwrite``), LogNotWritten for another suffix and where nothing can be
+    written, MissingDependency for .mf4 without its library.
     """
     path = Path(path)
     suffix = _format_suffix(path)
     if path.exists() and not overwrite:
-        raise _exists(path)
+        raise LogExists(str(path))
     try:
         if suffix in (".log", ".gz"):
             return _CandumpWriter(path, FORMATS[suffix], _open_text(path, suffix, "w" if overwrite else "x"))
         return _open_python_can(path, suffix)
     except FileExistsError:
-        raise _exists(path) from None
+        raise LogExists(str(path)) from None
     except OSError as error:
         raise _not_written(path, error) from None
 
@@ -199,7 +199,7 @@ def _format_suffix(path: Path) -> str:
     known = ", ".join(name if name != ".gz" else ".log.gz" for name in FORMATS)
     seen = f"{inner}.gz" if suffix == ".gz" else suffix
     what = f"no capture is written as {seen!r}" if seen else "the name has no suffix that says the format"
-    raise LogError(f"cannot write {path}: {what}; it takes {known}")
+    raise LogNotWritten(str(path), f"{what}; it takes {known}")
 
 
 def _open_text(path: Path, suffix: str, mode: str) -> IO[str]:
@@ -220,7 +220,7 @@ def _open_python_can(path: Path, suffix: str) -> LogWriter:
     except MissingDependency:
         raise
     except ValueError as error:
-        raise LogError(f"cannot write {path}: {error}") from None
+        raise LogNotWritten(str(path), str(error)) from None
 
 
 def _readable(name: str, taken: set[str]) -> str:
@@ -233,9 +233,5 @@ def _readable(name: str, taken: set[str]) -> str:
     return next(free for free in (near, *numbered) if free not in taken)
 
 
-def _exists(path: Path) -> LogError:
-    return LogError(f"{path} is there already and was left as it is")
-
-
-def _not_written(path: Path, error: OSError) -> LogError:
-    return LogError(f"cannot write {path}: {(error.strerror or str(error)).lower()}")
+def _not_written(path: Path, error: OSError) -> LogNotWritten:
+    return LogNotWritten(str(path), (error.strerror or str(error)).lower())

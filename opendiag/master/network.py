@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Literal, TypeVar, overload
 
 from opendiag.decode.decoder import Decoder
 from opendiag.diagnose.watch import BusWatch
@@ -20,6 +20,7 @@ from opendiag.master.plan_runner import run_plan
 from opendiag.master.port import Port
 from opendiag.master.pump import Pump
 from opendiag.master.streams import Callbacks, FrameStream
+from opendiag.master.variable import NodeVariable
 from opendiag.services.base import Machine, Oddity
 from opendiag.services.plans import Plan
 from opendiag.services.sdo_channel import SdoChannel
@@ -148,7 +149,7 @@ class Network:
                 transfer.cancel()
         return results
 
-    def _variable(self, node_id: int, key: int | str, subindex: int | None) -> Any:
+    def _variable(self, node_id: int, key: int | str, subindex: int | None) -> NodeVariable:
         if subindex is None:
             return self[node_id].variable(key)
         return self[node_id].variable((int(key), subindex))
@@ -203,7 +204,7 @@ class Network:
         from opendiag.master.shared_bus import canopen_network
 
         made, bus = canopen_network(self)
-        self._on_close.append(bus.shutdown)
+        self._on_close += [lambda: made.notifier and made.notifier.stop(2.0), bus.shutdown]
         return made
 
     # --- the end ---
@@ -252,10 +253,17 @@ class Network:
             if transfer.action == "read":
                 node.view.learn(transfer.index, transfer.subindex, transfer.data, False)
             return
-        error.name = node.name_of(transfer.index, transfer.subindex)
+        if isinstance(error, SdoError):
+            error.name = node.name_of(transfer.index, transfer.subindex)
         if isinstance(error, SdoTimeout):
             error.why = why_no_answer(
-                self.watch, client.channel, transfer.index, transfer.subindex, transfer.begun_at, now, self.facts()
+                self.watch,
+                client.channel,
+                transfer.index,
+                transfer.subindex,
+                transfer.begun_at or now,
+                now,
+                self.facts(),
             )
 
 

@@ -1,4 +1,4 @@
-"""A bus for other programs: a TCP server that talks the socketcand protocol, python-can's ``socketcand`` among others."""
+"""A bus for other programs: a TCP server that talks the socketcand protocol, as python-can's ``socketcand`` does."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from opendiag.frame import Frame
 from opendiag.master.serve_client import ServedClient
 
 #: How often the listening thread looks whether it should end.
-_LOOK_S = 0.2
+_LOOK_S = 0.1
 #: How long clients may take to read what waits for them when the server ends, and the threads after that.
-_PATIENCE_S = 0.4
-_END_S = 0.4
+_PATIENCE_S = 0.3
+_END_S = 0.3
 
 
 class ServedBus(Protocol):
@@ -41,8 +41,7 @@ class BusServer:
 
     ``attach(name)`` gives a client its endpoint; ``port`` 0 is any free one, `address` says which. A client that
     does not read is disconnected once ``queue_limit`` frames wait for it. ``report`` is told who came and who left why,
-    from threads of the server; it must not wait. Frames with a time get ``epoch_offset_s`` added, which is what leads
-    from their clock to seconds since 1970; those without are sent with the computer's time.
+    from threads of the server; it must not wait. Frames are sent with their time, and the computer's if they have none.
 
     Raises AdapterNotFound when it cannot listen there.
     """
@@ -55,14 +54,12 @@ class BusServer:
         channel: str = "sim",
         *,
         report: Callable[[str], None] = lambda sentence: None,
-        epoch_offset_s: float = 0.0,
         queue_limit: int = 10_000,
         max_clients: int = 32,
     ) -> None:
         self.attach = attach
         self.channel = channel
         self.report = report
-        self.offset_ns = round(epoch_offset_s * 1e9)
         self.queue_limit = queue_limit
         self.max_clients = max_clients
         #: How much of what clients sent was no request.
@@ -86,6 +83,9 @@ class BusServer:
         """Tell the clients and end all threads, within a second. Closing again does nothing."""
         with self._lock:
             self._closing = True
+        if threading.current_thread() is not self._thread:
+            self._thread.join(_END_S)
+        with self._lock:
             clients = list(self._clients)
         for client in clients:
             client.finish("the server ends", error_message("the server ends"))
@@ -97,8 +97,6 @@ class BusServer:
         end = time.monotonic() + _END_S
         for client in clients:
             client.join(end)
-        if threading.current_thread() is not self._thread:
-            self._thread.join(max(0.0, end - time.monotonic()))
 
     def __enter__(self) -> BusServer:
         return self
@@ -132,6 +130,9 @@ class BusServer:
 
     def _welcome(self, connection: socket.socket, name: str) -> None:
         connection.settimeout(None)
+        with contextlib.suppress(OSError):  # it is gone already: its threads will see that
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         client = ServedClient(self, connection, name)
         with self._lock:
             refused = self._closing or len(self._clients) >= self.max_clients

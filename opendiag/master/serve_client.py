@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from opendiag.adapters.socketcand_codec import (
@@ -30,8 +30,8 @@ from opendiag.frame import Frame
 if TYPE_CHECKING:
     from opendiag.master.serve import BusServer, ServedBus
 
-#: python-can takes the answer to "rawmode" for a wrong one when a frame comes along with it. Frames wait this long,
-#: or until the client says something: then it has read the answer.
+#: python-can takes the answer to "rawmode" for a wrong one when a frame comes along with it. Frames wait this long
+#: after it, or until the client says something: then it has read the answer.
 _HOLD_S = 0.25
 #: Answers that may wait for a client that does not read.
 _MAX_ANSWERS = 200
@@ -50,6 +50,7 @@ class ServedClient:
         self._endpoint: ServedBus | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
         self._raw = False
+        self._untold = 0
         self._hold_until = 0.0
         self._wake = threading.Condition()
         self._answers: deque[bytes] = deque([GREETING])
@@ -93,11 +94,11 @@ class ServedClient:
         """A frame of somebody else. Never waits."""
         if not self._raw:
             return
-        if frame.time_ns is not None and self._server.offset_ns:
-            frame = replace(frame, time_ns=frame.time_ns + self._server.offset_ns)
         message = frame_message(frame, time.time())
         if message:
             self._put(self._frames, message, self._server.queue_limit)
+        else:
+            self._untold += 1
 
     def _answer(self, message: bytes) -> None:
         self._put(self._answers, message, _MAX_ANSWERS)
@@ -136,7 +137,8 @@ class ServedClient:
                 self._wake.wait(held if self._frames else None)
             batch = [*self._answers]
             self._answers.clear()
-            # Frames wait behind the answer to "rawmode", in a batch of their own.
+            if self._hold_until == math.inf:
+                self._hold_until = time.monotonic() + _HOLD_S
             if self._reason or time.monotonic() >= self._hold_until:
                 batch += self._frames
                 self._frames.clear()
@@ -161,14 +163,16 @@ class ServedClient:
             self._end()
 
     def _end(self) -> None:
-        self._unsubscribe()
-        if self._writer is not threading.current_thread():
+        try:
+            self._unsubscribe()
+        finally:
             self._writer.join(_REST_S)
             self.cut()
             self._writer.join()
-        self._socket.close()
-        self._server.forget(self)
-        self._server.report(f"{self.name} left: {self._reason}")
+            self._socket.close()
+            self._server.forget(self)
+        missed = f"; {self._untold} remote or FD frames were not sent: socketcand has none" if self._untold else ""
+        self._server.report(f"{self.name} left: {self._reason}{missed}")
 
     def _release(self) -> None:
         with self._wake:
@@ -181,9 +185,10 @@ class ServedClient:
                 self._open(channel)
             case Mode("raw") if self._endpoint:
                 with self._wake:
-                    self._hold_until = time.monotonic() + _HOLD_S
-                self._answer(OK)
-                self._raw = True
+                    self._hold_until = math.inf  # from when the answer is sent
+                    self._answers.append(OK)
+                    self._raw = True
+                    self._wake.notify_all()
             case Mode("raw"):
                 self._answer(error_message("no bus yet: send < open CHANNEL > first"))
             case Mode(name):

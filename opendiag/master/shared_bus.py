@@ -57,5 +57,6 @@ def canopen_network(network: Network) -> tuple[canopen.Network, SharedBus]:
         raise MissingDependency("Network.canopen()", "canopen") from error
     bus = SharedBus(network)
     made: Any = library.Network(bus)
+    made.NOTIFIER_CYCLE = 0.1  # so long closing may take
     made.connect()
     return made, bus

@@ -149,10 +149,12 @@ class SdoRunner(SdoLine):
 
     def finish(self, answer: bytes, now: float) -> None:
         """The last answer is there; believe it unless one that looks the same may still be under way."""
-        talk = self._talk
-        if self._late and talk is not None and talk.awaits[0] != "upload":
+        talk, transfer = self._talk, self._transfer
+        if self._late and talk is not None and transfer is not None and talk.awaits[0] != "upload":
             rival = self._late.like(talk.awaits, now)
-            if rival is not None:
+            # The last segment of an earlier attempt at the same read is the same one if the size is right.
+            same = rival is not None and rival.transfer is transfer and isinstance(transfer.stream, Sink)
+            if rival is not None and not (same and transfer.size is not None):
                 self._doubt(answer, rival, now)
                 return
         self._complete(now)

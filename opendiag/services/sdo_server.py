@@ -7,7 +7,7 @@ out when they are due, and turns every refusal into an abort.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,14 +78,17 @@ class StoreFailed:
 class SdoServer:
     """One channel of a device.
 
-    ``timeout_s``   silence after which a half-done transfer is aborted, counted from the answer being handed out:
-                    choose it longer where a whole sub-block takes that long (bit rates below 50 kbit/s).
+    ``timeout_s``   silence after which a half-done transfer is aborted, counted from the answer being handed out.
     ``block_size``  segments in a sub-block that the client may send, 1..127.
     ``latency_s``   how much later each answer leaves.
 
+    ``frame_time_s`` is what each further frame of a sub-block may take on the bus: raise it where the bus is slower
+    than 125 kbit/s, so that the time to send them is not taken for silence.
     A device that is busy with a write (`ObjectStore.write` gave more than 0 seconds) neither reads nor answers
     anything until then. Raises ValueError for a block size outside 1..127.
     """
+
+    frame_time_s = 0.001
 
     def __init__(
         self,
@@ -215,7 +218,7 @@ class SdoServer:
             return
         self._answer(answers, now)
 
-    def _answer(self, answers: Iterable[bytes], now: float) -> None:
+    def _answer(self, answers: Sequence[bytes], now: float) -> None:
         """Hand out, now or when they are due."""
         due = max(now, self._busy_until) + self.latency_s
         short = self.quirks.short_frames and not (self._serving and self._serving.raw_answers)
@@ -225,7 +228,7 @@ class SdoServer:
                 self._frames.append(frame)
             else:
                 self._held.append((due, frame))
-        self._active_at = due
+        self._active_at = due + self.frame_time_s * (len(answers) - 1) if len(answers) > 1 else due
 
     # --- transfers --------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 from enum import Enum, auto
+from typing import Any
 
 from opendiag.errors import SdoRefusal
 from opendiag.services.sdo_serving import Serving, Sink, Source, read_request, unexpected
@@ -44,7 +45,8 @@ class BlockUpload(Serving):
         self._sent = 0
 
     def begin(self) -> list[bytes]:
-        return [BlockUploadInitiated(self.index, self.subindex, self._source.size).encode()]
+        answer: Any = BlockUploadInitiated(self.index, self.subindex, self._source.size)  # it borrows its encode
+        return [answer.encode()]
 
     def step(self, data: bytes, now: float) -> list[bytes]:
         request = read_request(data)

@@ -235,7 +235,7 @@ class FaultScript:
         delay = fault.delay_s or 0.0
         was = outcome.deliveries
         if fault.action == "drop":
-            outcome.deliveries, outcome.lost = [], True
+            outcome.deliveries, outcome.lost = [], outcome.lost or bool(was)
         elif fault.action == "delay":
             outcome.deliveries = [Delivery(after + delay, frame, by) for after, frame, by in was]
         elif fault.action == "duplicate":

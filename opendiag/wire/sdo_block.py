@@ -12,42 +12,49 @@ MAX_BLOCK_SIZE = 127
 
 
 @dataclass(frozen=True, slots=True)
-class BlockDownloadInitiate:
-    """Client: write an object in blocks (C0h..C6h). ``crc``: the client can compute one."""
+class BlockInitiate:
+    """What both ways begin with. ``crc``: who sends the message can compute one."""
 
     index: int
     subindex: int
     size: int | None = None
     crc: bool = True
 
-    def encode(self) -> bytes:
+    def _encode(self) -> bytes:
         command = 0xC0 | self.crc << 2 | (self.size is not None) << 1
         return multiplexed(command, self.index, self.subindex, little_endian("size", self.size or 0, 4))
 
-    @classmethod
-    def decode(cls, data: bytes) -> BlockDownloadInitiate:
+    @staticmethod
+    def _parse(data: bytes) -> tuple[int, int, int | None, bool]:
         require(data, 4, "the start of a block transfer")
         sized = bool(data[0] & 2)
         if sized:
             require(data, LENGTH, "the start of a block transfer with a size")
-        return cls(*multiplexor(data), u32(data) if sized else None, bool(data[0] & 4))
+        return (*multiplexor(data), u32(data) if sized else None, bool(data[0] & 4))
 
 
 @dataclass(frozen=True, slots=True)
-class BlockUploadInitiated:
+class BlockDownloadInitiate(BlockInitiate):
+    """Client: write an object in blocks (C0h..C6h)."""
+
+    def encode(self) -> bytes:
+        return self._encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> BlockDownloadInitiate:
+        return cls(*cls._parse(data))
+
+
+@dataclass(frozen=True, slots=True)
+class BlockUploadInitiated(BlockInitiate):
     """Server: the object comes in blocks (C0h..C6h)."""
 
-    index: int
-    subindex: int
-    size: int | None = None
-    crc: bool = True
-
-    encode = BlockDownloadInitiate.encode
+    def encode(self) -> bytes:
+        return self._encode()
 
     @classmethod
     def decode(cls, data: bytes) -> BlockUploadInitiated:
-        same = BlockDownloadInitiate.decode(data)
-        return cls(same.index, same.subindex, same.size, same.crc)
+        return cls(*cls._parse(data))
 
 
 @dataclass(frozen=True, slots=True)

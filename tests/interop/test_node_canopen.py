@@ -52,24 +52,22 @@ def test_expedited_read(network: Network, peer_server, index: int, raw: bytes, o
     assert [oddity.finding.code for oddity in network.oddities] == oddities
 
 
-@pytest.mark.parametrize("size", [5, 6, 7, 8, 13, 14, 15, 100, 889])
-def test_segmented_read(network: Network, peer_server, size: int) -> None:
-    data = pattern(size)
-    peer_server.ask("set", index=FILE, data=data.hex())
-    pending = network[NODE].begin_upload(FILE)
-    assert pending.result(5) == data
-    assert (pending.transfer.kind, pending.transfer.size) == ("segmented", size)
-    assert codes(pending) == ["SDO-EMPTY-LAST-SEGMENT"]
+def test_segmented_read(network: Network, peer_server) -> None:
+    for size in (5, 6, 7, 8, 13, 14, 15, 100, 889):
+        peer_server.ask("set", index=FILE, data=pattern(size).hex())
+        pending = network[NODE].begin_upload(FILE)
+        assert pending.result(5) == pattern(size)
+        assert (pending.transfer.kind, pending.transfer.size) == ("segmented", size)
+        assert codes(pending) == ["SDO-EMPTY-LAST-SEGMENT"]
 
 
-@pytest.mark.parametrize("size", BLOCK_SIZES)
-def test_block_read(network: Network, peer_server, size: int) -> None:
-    data = pattern(size)
-    peer_server.ask("set", index=FILE, data=data.hex())
-    pending = network[NODE].begin_upload(FILE, block=True)
-    assert pending.result(8) == data
-    assert (pending.transfer.kind, pending.transfer.attempts) == ("block", 1)
-    assert codes(pending) == []
+def test_block_read(network: Network, peer_server) -> None:
+    for size in BLOCK_SIZES:
+        peer_server.ask("set", index=FILE, data=pattern(size).hex())
+        pending = network[NODE].begin_upload(FILE, block=True)
+        assert pending.result(8) == pattern(size)
+        assert (pending.transfer.kind, pending.transfer.attempts) == ("block", 1)
+        assert codes(pending) == []
 
 
 @pytest.mark.parametrize(
@@ -92,13 +90,12 @@ def test_write(network: Network, peer_server, index: int, raw: bytes, kind: str)
     assert peer_server.ask("get", index=index) == raw.hex()
 
 
-@pytest.mark.parametrize("size", BLOCK_SIZES)
-def test_block_write(network: Network, peer_server, size: int) -> None:
-    data = pattern(size)
-    pending = network[NODE].begin_download(FILE, 0, data, block=True)
-    pending.result(8)
-    assert (pending.transfer.kind, pending.transfer.attempts) == ("block", 1)
-    assert peer_server.ask("get", index=FILE) == data.hex()
+def test_block_write(network: Network, peer_server) -> None:
+    for size in BLOCK_SIZES:
+        pending = network[NODE].begin_download(FILE, 0, pattern(size), block=True)
+        pending.result(8)
+        assert (pending.transfer.kind, pending.transfer.attempts) == ("block", 1)
+        assert peer_server.ask("get", index=FILE) == pattern(size).hex()
 
 
 @pytest.mark.parametrize("block", [False, True])
@@ -156,26 +153,24 @@ def test_many_reads_at_once(network: Network, peer_server) -> None:
 # --- its client, our server ---
 
 
-@pytest.mark.parametrize("index", [0x2000, 0x2001, 0x2002, 0x2003, 0x2005])
 @pytest.mark.parametrize("block", [False, True])
-def test_it_reads_values(store: DictionaryStore, peer_client, index: int, block: bool) -> None:
-    assert peer_client.ask("upload", index=index, block=block) == store.values[index, 0].hex()
-
-
-@pytest.mark.parametrize("block", [False, True])
-@pytest.mark.parametrize("size", BLOCK_SIZES)
-def test_it_reads_a_file(store: DictionaryStore, peer_client, size: int, block: bool) -> None:
-    data = pattern(size if block else min(size, 2000))
-    store.values[FILE, 0] = data
-    assert peer_client.ask("upload", index=FILE, block=block) == data.hex()
+def test_it_reads_values(store: DictionaryStore, peer_client, block: bool) -> None:
+    for index in (0x2000, 0x2001, 0x2002, 0x2003, 0x2005):
+        assert peer_client.ask("upload", index=index, block=block) == store.values[index, 0].hex()
 
 
 @pytest.mark.parametrize("block", [False, True])
-@pytest.mark.parametrize("size", BLOCK_SIZES)
-def test_it_writes_a_file(store: DictionaryStore, peer_client, size: int, block: bool) -> None:
-    data = pattern(size if block else min(size, 2000))
-    assert peer_client.ask("download", index=FILE, data=data.hex(), block=block) is None
-    assert store.values[FILE, 0] == data
+def test_it_reads_a_file(store: DictionaryStore, peer_client, block: bool) -> None:
+    for size in BLOCK_SIZES:
+        store.values[FILE, 0] = pattern(size)
+        assert peer_client.ask("upload", index=FILE, block=block) == pattern(size).hex()
+
+
+@pytest.mark.parametrize("block", [False, True])
+def test_it_writes_a_file(store: DictionaryStore, peer_client, block: bool) -> None:
+    for size in BLOCK_SIZES:
+        assert peer_client.ask("download", index=FILE, data=pattern(size).hex(), block=block) is None
+        assert store.values[FILE, 0] == pattern(size)
 
 
 @pytest.mark.parametrize("block", [False, True])

@@ -408,7 +408,6 @@ def test_the_client_aborts_a_download(so_far):
     "requests",
     [
         ("a4 04 20 00 7f",),
-        ("a4 04 20 00 7f", "a3"),
         ("a4 04 20 00 7f", "a3", ack(3)),
         (c6(20),),
         (c6(20), *segments(DATA)),
@@ -421,6 +420,14 @@ def test_a_silent_client_is_given_up(requests):
     assert talk.wait(0.01) == aborted(0x05040000)
     assert talk.events == [TransferAborted(DOMAIN, 0, 0x05040000, False)]
     assert talk.server.deadline() is None
+
+
+def test_a_client_may_be_silent_while_a_sub_block_is_on_the_bus():
+    talk = Talk(bytes(700), timeout_s=1.0)
+    talk.server.frame_time_s = 0.25
+    talk.ask("a4 04 20 00 05", "a3")
+    assert talk.wait(1.99) == []
+    assert talk.wait(0.01) == aborted(0x05040000)
 
 
 def test_segments_that_come_after_the_time_out_are_not_taken_for_commands():

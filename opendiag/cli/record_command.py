@@ -1,0 +1,137 @@
+"""`opendiag record`: the frames of a bus in a file, all of them or those around a trigger."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from opendiag.cli import live, output
+from opendiag.cli.end_of_stream import EndOfStream
+from opendiag.cli.live_log import LiveLog
+from opendiag.cli.options import EdsChoice, eds_options
+from opendiag.cli.ring import Ring
+from opendiag.cli.trigger import compile_trigger
+from opendiag.decode.records import Record
+from opendiag.frame import Frame
+from opendiag.logs import LogWriter, open_writer
+
+#: What has been written is on the disk after so many seconds, whatever happens to the computer then.
+_FLUSH_S = 1.0
+#: A silent bus is looked at this often, to see whether the time after a trigger is over.
+_LOOK_S = 0.2
+#: "s" comes after those that end with it.
+_UNITS = {"ms": 0.001, "min": 60.0, "s": 1.0, "h": 3600.0}
+
+
+def _seconds(context: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
+    """As in 10, 10s, 500ms, 2min, 1h."""
+    if text is None:
+        return None
+    unit = next((unit for unit in _UNITS if text.endswith(unit)), "")
+    text, factor = text.removesuffix(unit), _UNITS.get(unit, 1.0)
+    try:
+        value = float(text) * factor
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise click.BadParameter("expected a time such as 10, 10s, 500ms, 2min or 1h")
+    return value
+
+
+@click.command(short_help="Write the frames of a bus into a file.")
+@click.argument("file", type=click.Path(path_type=Path))
+@live.interface_option
+@eds_options
+@click.option("--trigger", "expression", metavar="EXPR", help="Keep only frames around this, as in 'state==FAULT'.")
+@click.option("--pre", metavar="TIME", callback=_seconds, help="Time before the trigger. [default: 10s]")
+@click.option("--post", metavar="TIME", callback=_seconds, help="Time after the trigger. [default: 30s]")
+@click.option("--once", is_flag=True, help="End when the time after the first trigger is over.")
+@click.option("--for", "seconds", metavar="TIME", callback=_seconds, help="End after this time.")
+@click.option("--count", type=click.IntRange(1), metavar="N", help="End after N frames on the bus.")
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+@click.option("--listen-only", is_flag=True, help="The adapter acknowledges nothing, where it can be told so.")
+@click.option("-q", "--quiet", is_flag=True, help="No summary on stderr.")
+def command(
+    file: Path,
+    interface: str | None,
+    eds: EdsChoice,
+    expression: str | None,
+    pre: float | None,
+    post: float | None,
+    once: bool,
+    seconds: float | None,
+    count: int | None,
+    force: bool,
+    listen_only: bool,
+    quiet: bool,
+) -> None:
+    """Write the frames of a bus into FILE until Ctrl-C. Sends nothing.
+
+    The suffix says the format: .log (candump -L), .log.gz, .asc, .blf, .csv, .db, .trc. With --trigger only the time
+    before and after each trigger is written; docs/how-to/record-a-fault.md lists what an expression may say.
+    """
+    if expression is None and (pre is not None or post is not None or once):
+        raise click.UsageError("--pre, --post and --once belong to --trigger")
+    fires = None if expression is None else compile_trigger(expression)
+    ring = None if fires is None else Ring(10.0 if pre is None else pre, 30.0 if post is None else post)
+    with (
+        live.network(interface, eds, listen_only=listen_only, quiet=quiet) as network,
+        open_writer(file, overwrite=force) as writer,
+    ):
+        log = LiveLog(network, seconds, count, look_s=_LOOK_S)
+        if ring is None or fires is None:
+            _keep(_frames(log), writer)
+        else:
+            _keep(_around(log, ring, fires, eds, once), writer)
+        findings = log.findings
+    output.log_notes(findings)
+    if not quiet:
+        output.note(_summary(file, log, writer, ring))
+
+
+def _frames(log: LiveLog) -> Iterator[Frame | None]:
+    with EndOfStream(True) as end:
+        yield from end.read(log)
+
+
+def _keep(frames: Iterator[Frame | None], writer: LogWriter) -> None:
+    flushed = time.monotonic()
+    for frame in frames:
+        if frame is not None:
+            writer.write(frame)
+        if time.monotonic() - flushed > _FLUSH_S:
+            writer.flush()
+            flushed = time.monotonic()
+
+
+def _around(
+    log: LiveLog, ring: Ring, fires: Callable[[Record], bool], eds: EdsChoice, once: bool
+) -> Iterator[Frame | None]:
+    """The frames that the ring gives out."""
+    decoder = eds.decoder()
+    for frame in _frames(log):
+        if frame is None:
+            ring.advance(round(log.network.clock.now() * 1e9))
+            yield None
+        else:
+            records = decoder.feed(frame)
+            yield from ring.add(frame)
+            if any(map(fires, records)):
+                yield from ring.fire()
+        if once and ring.windows and not ring.recording:
+            return
+
+
+def _summary(file: Path, log: LiveLog, writer: LogWriter, ring: Ring | None) -> str:
+    said = f"{file}: {writer.format}, {writer.frames} frame{'s' * (writer.frames != 1)}"
+    if ring is not None:
+        fired = f"{ring.triggers} time{'s' * (ring.triggers != 1)}" if ring.triggers else "never"
+        said += f" of {ring.seen} on the bus; the trigger fired {fired}"
+        if ring.cut:
+            said += f"; {ring.cut} frames left the buffer before their time"
+    if writer.dropped:
+        said += f"; {writer.dropped} that this format cannot hold"
+    return said + "."
