@@ -295,13 +295,17 @@ class SdoTimeout(SdoError, TimeoutError):
         self.may_be_done = may_be_done
         self.why: tuple[Finding, ...] = ()
 
-    def __str__(self) -> str:
+    @property
+    def summary(self) -> str:
+        """What happened, without why."""
         often = f" ({self.attempts} attempts)" if self.attempts > 1 else ""
         parts = [f"cannot {self.what}: no answer within {self.waited_s:g} s{often}"]
         if self.may_be_done:
             parts.append("the device may have executed the write all the same: read the object before writing again")
-        parts += [finding.sentence.rstrip(".") for finding in self.why[:1]]
         return "; ".join(parts)
+
+    def __str__(self) -> str:
+        return ". ".join([self.summary, *(finding.sentence.rstrip(".") for finding in self.why[:1])])
 
 
 class SdoProtocolError(SdoError, ValueError):

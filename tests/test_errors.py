@@ -186,7 +186,7 @@ EXAMPLES = [
         TimeoutError,
         SdoError,
         {"waited_s": 0.5, "attempts": 2, "may_be_done": False, "name": "Statusword"},
-        ["cannot read 6041:00 Statusword of node 5: no answer within 0.5 s (2 attempts); Node 5 was never heard"],
+        ["cannot read 6041:00 Statusword of node 5: no answer within 0.5 s (2 attempts). Node 5 was never heard"],
     ),
     (
         SdoTimeout(5, 0x6040, 0, "write", 0.5, may_be_done=True),

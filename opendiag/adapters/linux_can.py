@@ -58,7 +58,7 @@ def can_link(name: str, sys_net: Path | None = None) -> CanLink | None:
         str(data.get("state", "")),
         data.get("bittiming", {}).get("bitrate"),
         "LISTEN-ONLY" in data.get("ctrlmode", ()),
-        info.get("info_kind") == "vcan" or (path / "device").exists() is False,
+        info.get("info_kind", name.rstrip("0123456789")) in ("vcan", "vxcan"),
         _driver(path),
     )
 

@@ -100,7 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     except SdoTimeout as error:
-        _fail("\n".join([str(error), *map(_reason, error.why)]), code=EXIT_SDO)
+        _fail("\n".join([error.summary, *map(_reason, error.why)]), code=EXIT_SDO)
     except SdoError as error:
         _fail(str(error), code=EXIT_SDO)
     except AdapterError as error:

@@ -8,13 +8,14 @@ from opendiag.dictionary.model import NodeIdPlus, Variable
 from opendiag.errors import ValueRefused, WireError
 
 _NOT_WRITABLE = ("ro", "const")
+_SOURCES = {"eds": "its EDS", "cia301": "CiA 301", "cia302": "CiA 302", "cia402": "CiA 402"}
 
 
 def check_access(variable: Variable, what: str) -> None:
     """Raise ValueRefused for an object that the dictionary says cannot be written."""
     if variable.access in _NOT_WRITABLE:
         kind = "a constant" if variable.access == "const" else "read-only"
-        raise ValueRefused(what, f"{kind} according to {variable.source}")
+        raise ValueRefused(what, f"{kind} according to {_SOURCES.get(variable.source, variable.source)}")
 
 
 def check_limits(variable: Variable, raw: bytes, node_id: int, what: str) -> None:

@@ -26,9 +26,9 @@ def find(name: str, dictionary: ObjectDictionary | None) -> Key:
 
     An index that is written out need not be in the dictionary. Raises ObjectNotFound, which says what comes close.
     """
-    number = _NUMBER.fullmatch(name.strip())
+    number = number_of(name)
     if number is not None:
-        return int(number[1], 16), int(number[2], 16) if number[2] else None
+        return number
     keys = _builtin_keys() if dictionary is None else _keys(dictionary)
     found = keys.get(_plain(name))
     if found is not None:
@@ -40,6 +40,12 @@ def find(name: str, dictionary: ObjectDictionary | None) -> Key:
     source = "the CiA 301/302/402 tables" if dictionary is None else dictionary.name
     hint = f" (close: {', '.join(repr(keys[key][0]) for key in close)})" if close else ""
     raise ObjectNotFound(f"named {name!r}{hint}", source)
+
+
+def number_of(text: str) -> Key | None:
+    """Index and subindex of "6041", "0x6041", "6041h" or "6041:00"; None for what is not written as a number."""
+    number = _NUMBER.fullmatch(text.strip())
+    return None if number is None else (int(number[1], 16), int(number[2], 16) if number[2] else None)
 
 
 def member(name: str, index: int, dictionary: ObjectDictionary | None) -> int:

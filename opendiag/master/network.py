@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from opendiag.decode.decoder import Decoder
 from opendiag.diagnose.watch import BusWatch
@@ -12,7 +12,7 @@ from opendiag.diagnose.why import AdapterFacts, why_no_answer
 from opendiag.dictionary.datatypes import Value
 from opendiag.dictionary.library import Library, load
 from opendiag.dictionary.model import ObjectDictionary
-from opendiag.errors import SdoError, SdoTimeout
+from opendiag.errors import MissingDependency, SdoError, SdoTimeout
 from opendiag.frame import Frame
 from opendiag.master.clock import Clock, RealClock
 from opendiag.master.node import Node
@@ -191,21 +191,26 @@ class Network:
     # --- other libraries ---
 
     def can_bus(self) -> can.BusABC:
-        """The same bus for whoever wants a python-can one; frames sent there come by here too."""
-        from opendiag.master.shared_bus import SharedBus
+        """The same bus for whoever wants a python-can one: it sends through here and hears what comes in here."""
+        from opendiag.adapters.shared_bus import SharedBus
 
-        return SharedBus(self)
+        frames = self.frames()
+        return SharedBus(self.name, self.send, frames.receive, frames.close)
 
     def canopen(self) -> canopen.Network:
         """A connected `canopen.Network` on the same bus, for scripts written for that package.
 
         Raises MissingDependency when it is not installed.
         """
-        from opendiag.master.shared_bus import canopen_network
-
-        made, bus = canopen_network(self)
-        self._on_close += [lambda: made.notifier and made.notifier.stop(2.0), bus.shutdown]
-        return made
+        try:
+            import canopen as library
+        except ImportError as error:
+            raise MissingDependency("Network.canopen()", "canopen") from error
+        bus = self.can_bus()
+        made: Any = library.Network(bus)
+        made.connect()
+        self._on_close.append(made.disconnect)
+        return cast("canopen.Network", made)
 
     # --- the end ---
 
@@ -254,7 +259,7 @@ class Network:
                 node.view.learn(transfer.index, transfer.subindex, transfer.data, False)
             return
         if isinstance(error, SdoError):
-            error.name = node.name_of(transfer.index, transfer.subindex)
+            error.name = node.view.describe(transfer.index, transfer.subindex).name or ""
         if isinstance(error, SdoTimeout):
             error.why = why_no_answer(
                 self.watch,

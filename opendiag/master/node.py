@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
-from opendiag.decode.node_view import IDENTITY, NodeView
-from opendiag.dictionary import builtin, datatypes, names
+from opendiag.decode.node_view import IDENTITY, Described, NodeView
+from opendiag.dictionary import builtin, names
 from opendiag.dictionary.model import ObjectDictionary, ObjectType
 from opendiag.errors import SdoError
 from opendiag.master.transfers import PendingTransfer
@@ -57,10 +57,8 @@ class Node:
         """
         if isinstance(key, tuple):
             return NodeVariable(self, *key)
-        if isinstance(key, str):
-            index, subindex = names.find(key, self.dictionary)
-        else:
-            index, subindex = key, None
+        number = names.number_of(key) if isinstance(key, str) else (key, None)
+        index, subindex = names.find(str(key), self.dictionary) if number is None else number
         if subindex is None and not self._is_record(index):
             subindex = 0
         return NodeRecord(self, index) if subindex is None else NodeVariable(self, index, subindex)
@@ -71,8 +69,11 @@ class Node:
         return found[0] if isinstance(found, NodeRecord) else found
 
     def _is_record(self, index: int) -> bool:
-        own = self.view.dictionary.objects.get(index) if self.view.dictionary is not None else None
-        object_type = own.object_type if own is not None else builtin.object_type(index)
+        """What is not CiA's is the node's own: it may have to be asked who it is."""
+        standard = builtin.object_type(index)
+        dictionary = self.view.dictionary if standard is not None else self.dictionary
+        own = dictionary.objects.get(index) if dictionary is not None else None
+        object_type = own.object_type if own is not None else standard
         return object_type is not None and object_type not in _SINGLE
 
     def _identify(self) -> None:
@@ -180,10 +181,8 @@ class Node:
             network.pump.drain(self.client, now)
         return PendingTransfer(self, transfer)
 
-    def name_of(self, index: int, subindex: int) -> str:
-        """For sentences; empty when nobody knows it."""
-        return self.view.describe(index, subindex).name or ""
-
-    def value_of(self, index: int, subindex: int, raw: bytes) -> datatypes.Value:
-        """Raise WireError when the number of bytes is not the type's."""
-        return NodeVariable(self, index, subindex).decode(raw)
+    def describe(self, index: int, subindex: int) -> Described:
+        """The object in the words of the node's dictionary or of the CiA tables. Raise as `dictionary`."""
+        if not self._identified:
+            self._identify()
+        return self.view.describe(index, subindex)

@@ -54,6 +54,15 @@ class FrameStream:
             self._pump.wait(self._any, until)
         return self._frames.popleft() if self._frames else None
 
+    def receive(self, timeout_s: float | None = None) -> Frame | None:
+        """As `get`, without the frames that were sent from here."""
+        clock = self._pump.clock
+        until = None if timeout_s is None else clock.now() + timeout_s
+        while (frame := self.get(None if until is None else max(until - clock.now(), 0.0))) is not None:
+            if frame.direction != "tx":
+                break
+        return frame
+
     def __iter__(self) -> Iterator[Frame]:
         """Until the bus is closed."""
         while True:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class NodeVariable:
-    """A value in a node. What is known of it comes from the node's dictionary, else from the CiA tables."""
+    """A value in a node. What is known of it comes from the node's dictionary, else from the CiA tables.
+
+    A node that was given no dictionary is asked who it is (1018h) when its words are first needed.
+    """
 
     def __init__(self, node: Node, index: int, subindex: int) -> None:
         self.node = node
@@ -32,12 +35,12 @@ class NodeVariable:
     @property
     def description(self) -> Variable | None:
         """None for an object that neither the dictionary nor a CiA table knows: its value is bytes."""
-        return self.node.view.describe(self.index, self.subindex).variable
+        return self.node.describe(self.index, self.subindex).variable
 
     @property
     def name(self) -> str:
         """As in "Statusword" and "Identity Object.Vendor ID"; empty when nobody knows it."""
-        return self.node.view.describe(self.index, self.subindex).name or ""
+        return self.node.describe(self.index, self.subindex).name or ""
 
     @property
     def text(self) -> str:
@@ -45,7 +48,7 @@ class NodeVariable:
         return f"{object_text(self.index, self.subindex)} {self.name}".rstrip()
 
     def __repr__(self) -> str:
-        return f"<{self.text} of node {self.node.node_id}>"
+        return f"<{object_text(self.index, self.subindex)} of node {self.node.node_id}>"
 
     def read(self, timeout_s: float | None = None) -> Value:
         """The value by its type; the bytes where no type is known.
@@ -65,6 +68,7 @@ class NodeVariable:
 
     def meaning(self, raw: bytes) -> Meaning:
         """The value with its unit and words, as in a decoded capture."""
+        self.node.describe(self.index, self.subindex)
         return interpret(self.node.view, self.index, self.subindex, raw)
 
     def record(self, raw: bytes, service: str = "sdo.read") -> Record:
@@ -212,12 +216,12 @@ class NodeRecord:
             if not 0 <= key <= 0xFF:
                 raise ObjectNotFound(object_text(self.index, 0)[:5] + str(key), "no dictionary")
             return NodeVariable(self.node, self.index, key)
-        return NodeVariable(self.node, self.index, names.member(key, self.index, self.node.view.dictionary))
+        return NodeVariable(self.node, self.index, names.member(key, self.index, self.node.dictionary))
 
     def __iter__(self) -> Iterator[NodeVariable]:
         """The members that the dictionary has, subindex 0 first. Nothing is read."""
         for subindex in range(0x100):
-            if self.node.view.describe(self.index, subindex).variable is not None:
+            if self.node.describe(self.index, subindex).variable is not None:
                 yield NodeVariable(self.node, self.index, subindex)
 
     def __repr__(self) -> str:

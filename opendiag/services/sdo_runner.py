@@ -30,6 +30,8 @@ _LINE_TROUBLE = frozenset(
         SdoAbortCode.CRC_ERROR,
     ]
 )
+#: Aborts that do not fit as the answer to the end of a write.
+_NO_ANSWERS = _LINE_TROUBLE - {SdoAbortCode.CRC_ERROR}
 _ABORT = 0x80
 
 
@@ -43,6 +45,7 @@ class SdoRunner(SdoLine):
         self._total_ends: float | None = None
         self._quiet_ends: float | None = None  # the line is left in peace until then
         self._quiet_limit = 0.0
+        self._woken = False  # the server said something meanwhile
         self._settling = b""  # the last answer of a transfer, while it may be that of another
         self._refusal = b""  # the abort that refused blocks
         self._ended: tuple[int, int] | None = None  # the object of the transfer before
@@ -126,11 +129,15 @@ class SdoRunner(SdoLine):
         self.timeout_s = transfer.timeout_s
         self.quiet_s = min(QUIET_S, transfer.timeout_s / 4)
         self._total_ends = None if transfer.total_timeout_s is None else now + transfer.total_timeout_s
-        self._refusal = b""
 
     def _attempt(self, now: float) -> None:
         transfer = self._transfer
         assert transfer is not None
+        if self._woken and transfer.attempts:
+            # A request may have reached the server after the abort: then it is in the middle of a transfer.
+            self.tell(Abort(transfer.index, transfer.subindex, SdoAbortCode.TIMED_OUT).encode())
+        self._woken = False
+        self._refusal = b""
         transfer.attempts += 1
         transfer.transferred = 0
         transfer.size = None
@@ -205,6 +212,7 @@ class SdoRunner(SdoLine):
     def _rest(self, now: float) -> None:
         self._quiet_ends = now + self.quiet_s
         self._quiet_limit = now + self.timeout_s
+        self._woken = False
 
     def _may_restart(self, talk: Conversation | None, transfer: SdoTransfer) -> bool:
         restartable = talk is None or talk.restartable
@@ -254,6 +262,11 @@ class SdoRunner(SdoLine):
         rival = self._late.like(talk.awaits, now) if self._late and transfer.action == "write" else None
         if rival is not None:
             self._doubt(data, rival, now)
+            return
+        if code in _NO_ANSWERS and not talk.restartable:
+            # It may be about a message before, repeated on its way; then the answer is still to come.
+            self._settling = data
+            self.wait(now, self.quiet_s)
             return
         self.heard(now)
         if code in _LINE_TROUBLE and self._may_restart(talk, transfer):
@@ -326,6 +339,7 @@ class SdoRunner(SdoLine):
         transfer = self._transfer
         if self._quiet_ends is not None:
             self._quiet_ends = max(self._quiet_ends, min(now + self.quiet_s, self._quiet_limit))
+            self._woken = True
         self.discard(data, now)
         if transfer is not None and transfer.action == "read" and _has_value(data, transfer):
             self._talk = Upload(self, transfer)

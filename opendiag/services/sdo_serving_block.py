@@ -142,7 +142,7 @@ class BlockDownload(Serving):
         sequence, last = data[0] & 0x7F, bool(data[0] & 0x80)
         ends = last or sequence == self._block_size
         if sequence and sequence == self.stale_sequence:
-            self.stale_sequence = 0 if ends else sequence + 1
+            self.stale_sequence = sequence + 1
             return []
         self.stale_sequence = 0
         if not 1 <= sequence <= self._block_size or (len(data) < LENGTH and not last):

@@ -40,20 +40,26 @@ class Upload(Conversation):
         except WireError as error:
             self.line.malformed(data, error.reason, now)
             return
-        if isinstance(message, UploadInitiated) and self.names(message.index, message.subindex):
-            self._initiated(message, data, now)
-        elif isinstance(message, Segment) and self._began:
+        if isinstance(message, Segment) and self._began:
             self._segment(message, data, now)
+        elif not isinstance(message, UploadInitiated):
+            self.line.discard(data, now)
+        elif self._began:
+            self._initiated_again(message, data, now)
+        elif self.names(message.index, message.subindex):
+            self._initiated(message, data, now)
         else:
             self.line.discard(data, now)
 
+    def _initiated_again(self, message: UploadInitiated, data: bytes, now: float) -> None:
+        """A repeat of the answer, or the server has begun another transfer and will send the segments of that."""
+        same = self.names(message.index, message.subindex)
+        if message.data is None and not (same and message.size == self.transfer.size and not self._previous):
+            reason = "the server began another transfer in the middle of this one"
+            raise GiveUp(SdoAbortCode.GENERAL_ERROR, reason, restart=True)
+        self.line.discard(data, now)
+
     def _initiated(self, message: UploadInitiated, data: bytes, now: float) -> None:
-        if self._began:
-            # A repeat of the answer; the size in it must be the one the data are checked against.
-            if message.data is None and message.size != self.transfer.size:
-                raise GiveUp(SdoAbortCode.GENERAL_ERROR, "two answers announce different sizes", restart=True)
-            self.line.discard(data, now)
-            return
         self.line.heard(now)
         if message.data is not None:
             if not message.sized:

@@ -298,8 +298,10 @@ class SimBus:
     def _fail(self, tx: Transmission, failure: Failure) -> None:
         senders = [*tx.senders, *tx.given_up]
         rate = tx.senders[0].bit_rate
-        for station in senders:
+        for station in tx.senders:
             self._punish(station, failure)
+        for station in tx.given_up:
+            self._punish(station, COLLISION)
         for station in self._stations:
             if station in senders or station.bus_off:
                 continue

@@ -68,7 +68,6 @@ class SimDrive(SimNode):
         self._look_at: float | None = None
         self._error_since: float | None = None
         self._awake = False
-        self._clock = 0.0
         self._commanded = 0.0
         self._connect()
 

@@ -68,6 +68,7 @@ class SimNode:
         self._frames: list[Frame] = []
         self._events: list[Any] = []
         self._started = False
+        self._clock = 0.0
         self._boot_at: float | None = None
         self.emergencies = EmcyProducer(self.store)
         self.heartbeat = HeartbeatProducer(self.store, node_id, quirks.guarding_only)
@@ -172,6 +173,7 @@ class SimNode:
         self._boot(now)
 
     def _boot(self, now: float) -> None:
+        self._clock = max(self._clock, now)
         if self._boot_at is None or now < self._boot_at:
             return
         self._boot_at = None
@@ -216,6 +218,7 @@ class SimNode:
 
     def emcy(self, code: int, register: int, data: bytes = b"", now: float = 0.0) -> None:
         """Report an error: 1001h becomes ``register``, 1003h and the bus get ``code`` and up to 5 bytes."""
+        self._clock = max(self._clock, now)
         self.emergencies.report(code, register, data, now)
         self._send_emergencies(now)
 
@@ -320,6 +323,8 @@ class SimNode:
             return None
         if not self._started:
             return 0.0
+        if self._frames:  # told from outside, by `emcy` or `power_on`
+            return self._clock
         if self.nmt_state is NmtState.INITIALISING:
             return self._boot_at
         times = [self.heartbeat.deadline(), self.consumer.deadline(), self.emergencies.deadline()]

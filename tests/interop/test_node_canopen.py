@@ -205,11 +205,3 @@ def test_it_is_refused(store: DictionaryStore, peer_client, command: str, fields
     assert refused.value.code == code
     assert store.values == before
     assert peer_client.ask("upload", index=0x2001) == "efbe"
-
-
-def test_both_clients_use_one_server_in_turn(network: Network, store: DictionaryStore, peer_client) -> None:
-    for number in range(20):
-        network[NODE].download(0x2001, 0, bytes([number, 1]))
-        assert peer_client.ask("upload", index=0x2001) == f"{number:02x}01"
-        peer_client.ask("download", index=0x2001, data=f"{number:02x}02")
-        assert network[NODE].upload(0x2001) == bytes([number, 2])

@@ -128,6 +128,7 @@ def test_a_pending_transfer_can_be_waited_for_and_cancelled(network):
 
 
 def test_frames_show_both_directions_in_order(network):
+    network.sleep(0.1)  # the boot-up
     with network.frames() as frames:
         network[101].upload(0x1000)
         seen = [frames.get(0), frames.get(0)]

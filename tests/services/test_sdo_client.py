@@ -611,7 +611,7 @@ def test_the_silence_lasts_while_frames_still_come(talk):
         talk.hears("00 01 02 03 04 05 06 07", after=0)
     talk.sends()
     talk.passes(0.02)
-    talk.sends("40 00 20 01 00 00 00 00")
+    talk.sends(f"80 00 20 01 {ABORT_TIMED_OUT}", "40 00 20 01 00 00 00 00")
     assert transfer.transferred == 0
 
 
@@ -622,7 +622,7 @@ def test_the_silence_has_an_end_even_if_the_server_never_stops(talk):
     for _ in range(60):
         talk.passes(0.01)
         talk.hears("00 01 02 03 04 05 06 07", after=0)
-    assert [data[0] for data in talk.sent()] == [0x40]
+    assert [data[0] for data in talk.sent()] == [0x80, 0x40]
 
 
 def test_the_late_value_of_a_read_about_to_be_repeated_is_taken(talk):

@@ -423,6 +423,14 @@ def test_a_stream_without_a_size_is_read_in_segments(data):
     assert stream.closed
 
 
+def test_the_last_segment_of_a_stream_without_a_size_is_not_empty():
+    talk = Talk()
+    stream = Unseekable(b"seven..")
+    stream.read = io.BytesIO(stream.rest).read
+    talk.store.on_read(0x2004, 0, lambda now: stream)
+    assert talk.ask("40 04 20 00", "60")[1:] == ["01 73 65 76 65 6e 2e 2e"]
+
+
 def test_a_seekable_stream_gets_its_size_announced_from_where_it_stands():
     talk = Talk()
     stream = io.BytesIO(b"header" + b"payload!")
@@ -469,6 +477,18 @@ def test_a_download_goes_into_the_stream_of_the_store():
     assert calls == [9, (b"", b"123456789")]
     assert talk.events == [ObjectWritten(0x2004, 0, None)]
     assert not stream.closed
+
+
+def test_a_stream_may_take_its_data_in_pieces():
+    class Small(io.BytesIO):
+        def write(self, data):
+            return super().write(data[:3])
+
+    talk = Talk()
+    stream = Small()
+    talk.store.on_stream(0x2004, 0, lambda size, now: stream)
+    talk.ask("21 04 20 00 07 00 00 00", "01 31 32 33 34 35 36 37")
+    assert stream.getvalue() == b"1234567"
 
 
 def test_a_stream_that_is_full_refuses():

@@ -300,6 +300,14 @@ def test_frames_that_the_bus_delivers_twice_change_nothing():
     assert talk.value == DATA
 
 
+def test_a_segment_that_looks_like_the_end_of_the_sub_block_before():
+    """In an object full of zeros they all do."""
+    talk = Talk(block_size=3)
+    one, two, three = segments(bytes(21), last=False)
+    assert talk.ask(c6(42), one, two, three)[1:] == [ack(3, 3)]
+    assert talk.ask(one, three) == [ack(1, 3)]
+
+
 @given(data=st.binary(min_size=1, max_size=150), block_size=st.integers(1, 6), lost=st.sets(st.integers(0, 40)))
 def test_whatever_segments_of_a_download_are_lost(data, block_size, lost):
     """A client that resends what is not acknowledged comes to the end, or to an abort; never to other data."""
@@ -363,6 +371,8 @@ def test_an_unannounced_download_that_is_too_short():
 def test_a_sequence_number_outside_the_block_size(frame):
     talk = Talk(block_size=2)
     assert talk.ask(c6(50), frame)[1:] == aborted(0x05040003)
+    following = f"{int(frame[:2], 16) + 1:02x} 01 02 03 04 05 06 07"
+    assert talk.ask(following) == [], "nor is the rest of its sub-block taken for commands"
 
 
 @pytest.mark.parametrize("sequence", [4, 127, 128, 255])
@@ -437,9 +447,26 @@ def test_segments_that_come_after_the_time_out_are_not_taken_for_commands():
     run = [f"{number:02x} {other}" for number in range(1, 50)]
     talk.ask(c6(700), *run[:3])
     assert [answer[:2] for answer in talk.wait(1.5)] == ["a2", "80"]
+    talk.wait(0.5)
     assert talk.ask(*run[3:]) == []
     assert talk.store.get(WORD, 0) == 0
     assert talk.ask("2b 17 10 00 01 00") == ["60 17 10 00 00 00 00 00"]
+
+
+def test_a_request_that_looks_like_the_next_segment_is_served_when_enough_time_has_passed():
+    talk = Talk()
+    talk.ask(c6(700), "3f 01 02 03 04 05 06 07")
+    talk.wait(1.5)
+    talk.wait(1.1)
+    assert talk.ask("40 17 10 00") == ["4b 17 10 00 00 00 00 00"]
+
+
+def test_nothing_is_left_of_a_sub_block_behind_its_last_segment():
+    talk = Talk()
+    talk.ask(c6(700), "22 01 02 03 04 05 06 07")
+    talk.wait(1.5)
+    assert talk.ask("a3 01 02 03 04 05 06 07") == []
+    assert talk.ask("a4 04 20 00 7f") == [c6(0)]
 
 
 # --- large objects --------------------------------------------------------------------------------------------------

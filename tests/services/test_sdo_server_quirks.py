@@ -70,6 +70,7 @@ def test_unknown_command_mux(mux, answer):
     assert talk.ask("e0 08 10 00") == [answer]
     assert talk.ask("60") == [answer]
     assert talk.ask("40 99 99 00") == ["80 99 99 00 00 00 02 06"], "other aborts name their object"
+    assert talk.ask("40 08 10 00", "e0")[1:] == ["80 08 10 00 01 00 04 05"], "and so do those of a running transfer"
 
 
 def test_unsized_expedited():
@@ -162,6 +163,7 @@ def test_serves_after_abort_until_something_new_begins():
     talk.ask("40 08 10 00", "60", "80 08 10 00 00 00 04 05", "80 08 10 00 00 00 04 05")
     assert talk.server.events() == [TransferAborted(0x1008, 0, 0x05040000, True)]
     assert talk.ask("40 17 10 00", "70") == ["4b 17 10 00 e8 03 00 00", "80 17 10 00 01 00 04 05"]
+    assert talk.ask("40 08 10 00", "80", "40 08 10 00", "40 08 10 00")[2:] == ["80 08 10 00 01 00 04 05"]
     talk.ask("40 08 10 00", "80 08 10 00 00 00 04 05")
     talk.server.tick(5.0)
     assert talk.ask() == [], "an abort of its own would not be expected"

@@ -104,6 +104,14 @@ def test_each_answer_leaves_later_by_the_latency():
     assert talk.server.deadline() is None
 
 
+def test_answers_keep_their_order_when_the_latency_changes():
+    talk = Talk(latency_s=0.25)
+    talk.ask(0.0, READ)
+    talk.server.latency_s = 0.0
+    assert talk.ask(0.0, "40 99 99 00") == []
+    assert talk.tick(0.25) == [VALUE, "80 99 99 00 00 00 02 06"]
+
+
 def test_a_frame_that_comes_in_lets_the_answers_out_that_are_due():
     talk = Talk(latency_s=0.25)
     talk.ask(1.0, READ)

@@ -37,7 +37,8 @@ def number(value, length):
 def plain_bits(frame):
     bits = [0]
     if frame.extended:
-        bits += number(frame.can_id >> 18, 11) + [1, 1] + number(frame.can_id & 0x3FFFF, 18) + [int(frame.remote), 0, 0]
+        bits += [*number(frame.can_id >> 18, 11), 1, 1]
+        bits += [*number(frame.can_id & 0x3FFFF, 18), int(frame.remote), 0, 0]
     else:
         bits += [*number(frame.can_id, 11), int(frame.remote), 0, 0]
     bits += number(frame.dlc, 4)
@@ -118,7 +119,7 @@ def test_all_zero():
         (Frame(0x014, b"\x01"), 55),
         (Frame(0x665, bytes.fromhex("4078600000000000")), 118),
         (Frame(0x1FFFFFFF, b"\xff" * 8, extended=True), 146),
-        # The longest that a search finds. 132 and 157 are the limits: with the intermission the 135 and 160 of the books.
+        # The longest that a search finds; 132 and 157 are the limits (135 and 160 with the intermission).
         (Frame(0x7FE, bytes.fromhex("fb8010f879f0f0ff")), 125),
         (Frame(0x107F0F7C, bytes.fromhex("7df83c3c2fa0fc00"), extended=True), 150),
     ],

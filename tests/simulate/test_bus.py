@@ -107,7 +107,7 @@ def test_three_bits_between_frames():
 def test_time_goes_forward_only():
     bus, _, _ = pair(start=5.0)
     for time in (4.0, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="expected a time from 5.0 on"):
+        with pytest.raises(ValueError, match=r"expected a time from 5\.0 on"):
             bus.run_until(time)
     bus.run_until(5.0)
 
@@ -286,6 +286,24 @@ def test_events_go_to_who_wants_them_and_stay_otherwise():
     assert kept.events() == ["answered 001"]
 
 
+def test_what_an_event_leads_to_is_sent():
+    bus, a, b = pair()
+    machine = Scripted(answers={1: Frame(2)})
+    bus.attach(machine, on_event=lambda event, now: machine.out.append(Frame(3)))
+    a.send(Frame(1))
+    bus.run_until(1.0)
+    assert ids(b.receive()) == [1, 2, 3]
+
+
+def test_a_station_can_be_detached_while_a_frame_is_delivered():
+    bus, a, _ = pair()
+    bus.attach(Scripted(answers={1: Frame(2)}), on_event=lambda event, now: bus.detach(victim))
+    victim = bus.attach()
+    a.send(Frame(1))
+    bus.run_until(1.0)
+    assert victim.receive() == [] and ids(a.receive()) == [2]
+
+
 def test_ticks_at_one_time_come_in_the_order_of_attaching():
     order = []
 
@@ -363,6 +381,12 @@ def test_load_in_the_middle_of_a_frame_and_of_the_intermission():
         assert bus.statistics().load == pytest.approx(1.0) and bus.load == pytest.approx(1.0)
     bus.run_until(2 * bits / RATE)
     assert bus.statistics().load == pytest.approx(0.5) and bus.load == pytest.approx(0.5)
+    a.send(frame)
+    busy = bits
+    for more in (10, frame_bits(frame), frame_bits(frame) + 1):
+        bus.run_until((2 * bits + more) / RATE)
+        expected = (busy + more) / (2 * bits + more)
+        assert bus.statistics().load == pytest.approx(expected) and bus.load == pytest.approx(expected)
 
 
 def test_a_full_bus_is_full():

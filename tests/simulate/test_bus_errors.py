@@ -1,5 +1,7 @@
 """The simulated bus when something is wrong with it: acknowledge, bit rates, bus-off, two senders of one identifier."""
 
+from itertools import pairwise
+
 import pytest
 
 from opendiag.errors import SendFailed
@@ -45,7 +47,7 @@ def test_an_attempt_without_acknowledge_is_as_long_as_it_should_be():
     # Up to the acknowledge slot, error flag 6, delimiter 8, intermission 3; error-passive: 8 more.
     attempt = frame_bits(frame) - 8 + 6 + 8 + INTERMISSION_BITS
     times = [report.time_ns for report in alone.receive()]
-    gaps = {round((later - earlier) * 1e-9 * RATE) for earlier, later in zip(times[:16], times[1:15], strict=False)}
+    gaps = {round((later - earlier) * 1e-9 * RATE) for earlier, later in pairwise(times[:15])}
     assert gaps == {attempt}
     assert round((times[17] - times[16]) * 1e-9 * RATE) == attempt + 8
 
@@ -128,6 +130,28 @@ def test_its_own_frames_bring_it_to_bus_off():
     assert frames_only(peer) == [1]
 
 
+def test_the_bits_of_a_slower_station_are_longer():
+    bus = SimBus(RATE)
+    bus.attach()
+    wrong = bus.attach(bit_rate=250_000)
+    wrong.send(Frame(0x123, bytes(8)))
+    bus.run_until(1.0)
+    # 13 of its bits, flag and echo, delimiter, intermission.
+    assert bus.statistics().error_bits == 32 * (26 + 6 + 6 + 8 + 3)
+
+
+def test_two_bit_rates_at_the_same_time_break_each_other():
+    bus = SimBus(RATE)
+    good, peer = bus.attach(), bus.attach()
+    wrong = bus.attach(bit_rate=250_000)
+    wrong.rec = 128
+    for station in (good, wrong):
+        station.send(Frame(1))
+    bus.run_until(1.0)
+    assert frames_only(peer) == [1] and good.tec == 7
+    assert wrong.state == "bus-off" and bus.statistics().error_frames == 32
+
+
 def test_two_with_the_same_wrong_bit_rate_understand_each_other():
     bus = SimBus(RATE)
     a, b = bus.attach(bit_rate=125_000), bus.attach(bit_rate=125_000)
@@ -186,6 +210,27 @@ def test_bus_off_after_32_errors_and_only_recover_ends_it():
     assert 1 in frames_only(b)
 
 
+def test_who_is_bus_off_hears_nothing():
+    bus, a, b = broken()
+    c = bus.attach()
+    a.send(Frame(0x123))
+    bus.run_until(1.0)
+    b.send(Frame(5))
+    bus.run_until(2.0)
+    assert frames_only(c) == [5] and frames_only(a) == []
+
+
+def test_after_a_restart_everything_is_told_again():
+    bus = SimBus(RATE, faults=[Fault("error", sender="a")])
+    a = bus.attach(name="a", restart_s=0.0)
+    bus.attach()
+    for time in (1.0, 2.0):
+        a.send(Frame(0x123))
+        bus.run_until(time)
+    told = [frame.data[1] for frame in a.receive() if frame.can_id & CONTROLLER]
+    assert told == [0x08, 0x20] * 2
+
+
 def test_automatic_restart():
     bus, a, _ = broken(restart_s=0.5)
     a.send(Frame(0x123))
@@ -210,7 +255,7 @@ def test_restart_is_seconds(restart_s):
 def test_receive_errors_make_passive_and_good_frames_make_active_again():
     bus = SimBus(RATE)
     a, b = bus.attach(), bus.attach()
-    b.rec = 128
+    b.rec = 130
     assert b.state == "error-passive"
     a.send(Frame(1))
     bus.run_until(1.0)
@@ -273,3 +318,25 @@ def test_a_station_that_vanishes_while_two_send():
     bus.detach(a)
     bus.run_until(1.0)
     assert frames_only(c) == [0x701] and (a.dropped, b.sent) == (1, 1)
+
+
+def test_who_gives_up_does_not_acknowledge():
+    bus = SimBus(RATE)
+    a, b = bus.attach(), bus.attach()
+    a.send(Frame(0x585, b"\x43"))
+    b.send(Frame(0x585, b"\x80"))
+    bus.run_until(1.0)
+    assert (b.state, b.dropped) == ("bus-off", 1)
+    assert (a.state, a.tec, a.pending) == ("error-passive", 128, 1)
+
+
+def test_one_that_gives_up_vanishes():
+    bus = SimBus(RATE)
+    a, b, c = bus.attach(), bus.attach(one_shot=True), bus.attach()
+    b.tec = 128
+    a.send(Frame(0x585, b"\x43"))
+    b.send(Frame(0x585, b"\x80"))
+    bus.run_until(10 / RATE)
+    bus.detach(b)
+    bus.run_until(1.0)
+    assert frames_only(c) == [0x585] and (b.tec, b.dropped) == (128, 1)
