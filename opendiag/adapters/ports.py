@@ -122,10 +122,11 @@ def vendor_ports() -> Iterator[PortInfo]:
     logging.getLogger("can").addHandler(_QUIET)
     for adapter in _VENDORS:
         for found in can.detect_available_configs([adapter], timeout=_VENDOR_S):
-            channel = found.get("channel")
-            if channel is None or str(channel) == "":
+            facts: dict[str, object] = {**found}
+            channel = facts.get("channel")
+            if channel is None or channel == "":
                 continue
-            named = [str(found[key]) for key in ("device_name", "hw_channel", "serial") if key in found]
+            named = [str(facts[key]) for key in ("device_name", "serial") if key in facts]
             yield PortInfo(str(Interface(adapter, str(channel))), f"{adapter} channel", ", ".join(named), True)
 
 

@@ -16,7 +16,6 @@ def listen_only(s: Situation) -> Finding | None:
         return None
     name = s.adapter.name or "the adapter"
     return _finding(
-        s,
         codes.LISTEN_ONLY,
         f"{_upper(name)} is in listen-only mode: no request left it, and it acknowledges nothing.",
         "Open the adapter without listen-only to talk to the node. To decode what others ask, just watch.",
@@ -38,7 +37,6 @@ def bit_rate(s: Situation) -> Finding | None:
         sentence += ": a device with another bit rate has joined, or the line is disturbed."
     others = "1M, 500k, 250k and 125k" if s.adapter.bit_rate is None else _other_rates(s.adapter.bit_rate)
     return _finding(
-        s,
         codes.BIT_RATE,
         sentence,
         f"Listen at {others} (listen-only, so that nothing is disturbed). Errors at every rate: check {_WIRES}.",
@@ -58,7 +56,6 @@ def bus_off(s: Situation) -> Finding | None:
         return None
     when = f" {s.ago(tally.last_at)}" if tally is not None else ""
     return _finding(
-        s,
         codes.BUS_OFF,
         f"The controller of {s.adapter.name or 'the adapter'} went bus-off{when}: too many of its own frames failed, "
         "and it has left the bus. It sends and receives nothing.",
@@ -85,7 +82,6 @@ def bus_empty(s: Situation) -> Finding | None:
         advice += " This adapter reported no missing acknowledge, so a bus whose nodes say nothing by themselves "
         advice += "would look the same: check the node-ID as well."
     return _finding(
-        s,
         codes.BUS_EMPTY,
         f"{sentence}: no other device is on the bus, or it has no power.",
         advice,
@@ -112,11 +108,11 @@ def not_sent(s: Situation) -> Finding | None:
     else:
         advice = "A full transmit queue usually means that nobody acknowledges: check the power of the devices and "
         advice += f"{_WIRES}. Otherwise close and open the adapter, and see whether its interface is up."
-    return _finding(s, codes.NOT_SENT, sentence, advice, _counters(s))
+    return _finding(codes.NOT_SENT, sentence, advice, _counters(s))
 
 
-def _finding(s: Situation, code: str, sentence: str, advice: str, evidence: str = "") -> Finding:
-    return Finding(code, Severity.ERROR, sentence, evidence=evidence, node=s.node_id, advice=advice)
+def _finding(code: str, sentence: str, advice: str, evidence: str = "") -> Finding:
+    return Finding(code, Severity.ERROR, sentence, evidence=evidence, advice=advice)
 
 
 def _counters(s: Situation) -> str:

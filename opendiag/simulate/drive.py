@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from opendiag.cia402.modes import Mode
 from opendiag.cia402.states import PdsState
 from opendiag.dictionary.datatypes import byte_width, integer_range
+from opendiag.dictionary.library import load
 from opendiag.dictionary.model import ObjectDictionary
 from opendiag.errors import SdoRefusal
 from opendiag.simulate.drive_axis import Axis, DriveUnits
@@ -21,6 +23,7 @@ from opendiag.wire.sdo_abort import SdoAbortCode
 #: Seconds between two looks at a motor that is under control.
 LOOK_S = 0.005
 MODE_UNKNOWN = -1
+_SUPPORTED_MODES = 0x6502
 _VOLTAGE, _WARNING, _REMOTE, _LIMIT = 1 << 4, 1 << 7, 1 << 9, 1 << 11
 UNDER_VOLTAGE, OVER_VOLTAGE, TOO_HOT, FOLLOWING_ERROR = 0x3120, 0x3110, 0x4310, 0x8611
 #: Bits of the error register 1001h that belong to these errors, the generic one included.
@@ -57,7 +60,11 @@ class SimDrive(SimNode):
         seed: int = 0,
         motor: Motor | None = None,
     ) -> None:
-        super().__init__(dictionary, node_id, quirks=quirks or NodeQuirks(), sdo_latency_s=sdo_latency_s, seed=seed)
+        quirks = quirks or NodeQuirks()
+        found = load(dictionary) if isinstance(dictionary, str) else dictionary
+        if quirks.no_supported_modes:
+            found = replace(found, objects={i: o for i, o in found.objects.items() if i != _SUPPORTED_MODES})
+        super().__init__(found, node_id, quirks=quirks, sdo_latency_s=sdo_latency_s, seed=seed)
         self.motor = Motor(seed=seed) if motor is None else motor
         self.switches = Switches()
         self.axis = Axis(self.store, self.motor, self.units)
@@ -75,11 +82,8 @@ class SimDrive(SimNode):
 
     def _connect(self) -> None:
         """Tie the objects to the machine behind them."""
-        if self.quirks.no_supported_modes:
-            self.store.variables.pop((0x6502, 0), None)
-            self.store.values.pop((0x6502, 0), None)
-        elif (0x6502, 0) in self.store.variables and not self.axis.value(0x6502):
-            self.live(0x6502, lambda: supported_drive_modes(self.modes))
+        if not self.axis.value(_SUPPORTED_MODES):
+            self.live(_SUPPORTED_MODES, lambda: supported_drive_modes(self.modes))
         for index, hook in ((0x6040, self._controlword), (0x6060, self._mode_asked)):
             if (index, 0) in self.store.variables:
                 self.store.on_write(index, 0, hook)

@@ -228,12 +228,11 @@ class SimNode:
 
     @property
     def _register(self) -> int:
-        raw = self.store.values.get((0x1001, 0), b"\0")
-        return raw[0]
+        return int.from_bytes(self.store.values.get((0x1001, 0), b""), "little")
 
     def _heartbeat_lost(self, node_id: int, now: float) -> None:
         self.emcy(_HEARTBEAT_LOST, self._register | _COMMUNICATION_ERROR, bytes([node_id]), now)
-        behaviour = self.store.values.get((0x1029, 1), b"\0")[0]
+        behaviour = int.from_bytes(self.store.values.get((0x1029, 1), b""), "little")
         if behaviour == 0 and self.nmt_state is NmtState.OPERATIONAL:
             self._enter(NmtState.PRE_OPERATIONAL)
         elif behaviour == 2:

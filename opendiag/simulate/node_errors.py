@@ -45,7 +45,7 @@ class EmcyProducer:
         slots = sorted(sub for index, sub in values if index == _HISTORY and sub)
         if not slots:
             return
-        count = min(values[_HISTORY, 0][0] + 1, len(slots))
+        count = min(int.from_bytes(values[_HISTORY, 0], "little") + 1, len(slots))
         for slot in range(count, 1, -1):
             values[_HISTORY, slot] = values[_HISTORY, slot - 1]
         values[_HISTORY, 1] = entry.to_bytes(4, "little")

@@ -11,7 +11,6 @@ import random
 from dataclasses import replace
 
 from opendiag.cia402.modes import Mode
-from opendiag.dictionary.library import load
 from opendiag.dictionary.model import ObjectDictionary
 from opendiag.simulate.drive import SimDrive
 from opendiag.simulate.drive_axis import DriveUnits
@@ -55,8 +54,7 @@ class StepIM(SimDrive):
         self.serial = 0x1000_0000 | self._random.randrange(1 << 24)
         # The one capture of a real StepIM shows 6041h = 0227h: enabled, with the voltage bit 0.
         own = replace(quirks or NodeQuirks(), no_voltage_bit=True)
-        found = load(dictionary) if isinstance(dictionary, str) else dictionary
-        super().__init__(found, node_id, quirks=own, sdo_latency_s=sdo_latency_s, seed=seed)
+        super().__init__(dictionary, node_id, quirks=own, sdo_latency_s=sdo_latency_s, seed=seed)
         self._fill()
 
     def _fill(self) -> None:

@@ -304,6 +304,7 @@ def _install(modules: Path) -> None:
             if done.returncode:
                 lines = done.stderr.decode(errors="replace").splitlines()
                 _unavailable("npm ci: " + " ".join([line for line in lines if line.startswith("npm error")][:4]))
+            (Path(directory) / "node_modules" / ".gitignore").write_text("*\n")
             shutil.rmtree(modules, ignore_errors=True)
             (Path(directory) / "node_modules").rename(modules)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -425,6 +425,14 @@ def test_a_repeated_initiate_answer_is_discarded(talk):
     talk.sends("40 00 20 01 00 00 00 00", "60 00 00 00 00 00 00 00")
 
 
+def test_an_initiate_answer_in_the_middle_costs_the_attempt(talk):
+    """The server has begun again: its next segment is the first one."""
+    transfer = talk.read()
+    talk.hears("40 00 20 01 00 00 00 00", "00 01 02 03 04 05 06 07", "40 00 20 01 00 00 00 00")
+    assert [data[0] for data in talk.sent()] == [0x40, 0x60, 0x70, 0x80]
+    assert not transfer.done
+
+
 def test_a_repeated_acknowledge_is_discarded(talk):
     transfer = talk.write(data_of(16))
     ack0, ack1 = "20 00 00 00 00 00 00 00", "30 00 00 00 00 00 00 00"
@@ -435,17 +443,31 @@ def test_a_repeated_acknowledge_is_discarded(talk):
     assert [data[0] for data in talk.sent()] == [0x21, 0x00, 0x10, 0x0B]
 
 
-@pytest.mark.parametrize("first", ["10 01 02 03 04 05 06 07", "30 00 00 00 00 00 00 00"])
-def test_a_wrong_first_toggle_is_a_protocol_error(talk, first):
-    transfer = talk.read(restarts=0) if first.startswith("10") else talk.write(data_of(20), restarts=0)
-    talk.hears("40 00 20 01 00 00 00 00", "60 00 20 01 00 00 00 00")
-    # each of the two transfers takes its own answer; the other one is a stray, which makes a wrong toggle doubtful
-    assert talk.client.strays == 1
-    talk.client.strays = 0
+def test_a_wrong_first_toggle_of_a_segment_is_a_protocol_error(talk):
+    transfer = talk.read(restarts=0)
+    talk.hears("40 00 20 01 00 00 00 00")
     talk.sent()
-    talk.hears(first)
+    talk.hears("10 01 02 03 04 05 06 07")
     assert isinstance(transfer.error, SdoProtocolError)
     talk.sends("80 00 20 01 00 00 03 05")
+
+
+def test_a_wrong_first_toggle_of_an_acknowledge_is_a_protocol_error(talk):
+    transfer = talk.write(data_of(20), restarts=0)
+    talk.hears("60 00 20 01 00 00 00 00")
+    talk.sent()
+    talk.hears("30 00 00 00 00 00 00 00")
+    assert isinstance(transfer.error, SdoProtocolError)
+    talk.sends("80 00 20 01 00 00 03 05")
+
+
+def test_a_server_that_begins_another_transfer_in_the_middle_costs_the_attempt(talk):
+    """Somebody else uses the channel: the segments to come would be the other object's."""
+    transfer = talk.read()
+    talk.hears("40 00 20 01 00 00 00 00", "00 01 02 03 04 05 06 07", "41 01 20 01 08 00 00 00")
+    talk.passes(0.1)
+    assert [data[0] for data in talk.sent()] == [0x40, 0x60, 0x70, 0x80, 0x40]
+    assert transfer.transferred == 0
 
 
 @pytest.mark.parametrize(
@@ -732,6 +754,61 @@ def test_a_leftover_abort_of_the_transfer_before_does_not_end_this_one(talk):
     assert not transfer.done
     talk.hears("60 00 20 01 00 00 00 00")
     assert transfer.result() == b""
+
+
+def test_a_leftover_abort_does_not_cost_a_read_its_attempt(talk):
+    talk.read(0x2005)
+    talk.hears("4F 05 20 01 05 00 00 00")
+    transfer = talk.read()
+    talk.hears("80 05 20 01 01 00 04 05", "4F 00 20 01 05 00 00 00")
+    assert (transfer.data, transfer.attempts) == (b"\x05", 1)
+
+
+def test_a_late_refusal_of_another_object_does_not_end_this_transfer(talk):
+    talk.read(0x2005, restarts=0)
+    talk.passes(TIMEOUT_S + 0.1)
+    transfer = talk.read()
+    talk.hears("80 05 20 01 00 00 02 06")
+    assert not transfer.done
+    talk.hears("4F 00 20 01 05 00 00 00")
+    assert transfer.data == b"\x05"
+    assert talk.client.late_answers == 1
+
+
+def test_an_answer_from_long_ago_is_not_waited_for(talk):
+    talk.write(b"\x01")
+    talk.passes(60.0)
+    second = talk.write(b"\x02")
+    talk.hears("60 00 20 01 00 00 00 00")
+    assert (second.done, second.error) == (True, None)
+
+
+def test_what_was_not_asked_for_is_a_stray_not_a_late_answer(talk):
+    talk.read(restarts=0)
+    talk.hears("40 00 20 01 00 00 00 00")
+    talk.passes(TIMEOUT_S + 0.1)
+    talk.hears("4F 00 20 01 05 00 00 00")
+    assert (talk.client.late_answers, talk.client.strays) == (0, 1)
+    talk.hears("00 01 02 03 04 05 06 07")
+    assert (talk.client.late_answers, talk.client.strays) == (1, 1)
+
+
+@pytest.mark.parametrize("real", ["00 01 02 03 04 05 06 07", "07 03 03 03 03 00 00 00", None])
+def test_a_last_segment_that_may_be_that_of_an_earlier_attempt_is_believed_only_after_a_silence(talk, real):
+    """No size was announced, and a last segment of the first attempt comes in the second."""
+    transfer = talk.read(restarts=2)
+    talk.hears("40 00 20 01 00 00 00 00")
+    talk.passes(TIMEOUT_S + 0.02)
+    talk.sent()
+    talk.hears("40 00 20 01 00 00 00 00", "07 03 03 03 03 00 00 00")
+    assert not transfer.done
+    if real is not None:
+        talk.hears(real)
+    talk.passes(0.1)
+    if real == "00 01 02 03 04 05 06 07":
+        assert [data[0] for data in talk.sent()] == [0x60, 0x80, 0x40]
+    else:
+        assert transfer.data == b"\x03\x03\x03\x03"
 
 
 # --- queue and cancel -------------------------------------------------------------------------------------------------
