@@ -58,7 +58,7 @@ def doctor(
         if step.ok is False:
             break
     broken = steps[-1].name
-    steps += [Step(name, None, f"not checked: {broken} comes first") for name in _RUNGS[len(steps) :]]
+    steps += [Step(name, None, f"not checked: the {broken} step failed") for name in _RUNGS[len(steps) :]]
     return Report(climb.node_id, tuple(steps), tuple(node.node_id for node in watch.heard_nodes()))
 
 
@@ -132,7 +132,7 @@ class _Climb:
             return Step("bit rate", None, "Without a frame on the bus nothing can be said of the bit rate.")
         errors = self.watch.errors
         if not errors.seen_since(s.since, *CODING):
-            return Step("bit rate", True, f"Frames are read without errors{s.at_bit_rate}.")
+            return Step("bit rate", True, f"Frames come without errors{s.at_bit_rate}.")
         text = errors.text(*CODING)
         disturbed = Finding(
             codes.BUS_DISTURBED,

@@ -44,7 +44,7 @@ def node_step(s: Situation) -> Step:
         return Step("node", None, f"Node {s.node_id} sends no heartbeat, so its state is not known.", findings)
     state = "booted" if node.state is NmtState.INITIALISING else node.state.text
     beat = f", heartbeat every {seconds(node.heartbeat_s)}" if node.heartbeat_s is not None else ""
-    return Step("node", True, f"Node {s.node_id}: {state} {s.ago(node.state_at)}{beat}.", findings)
+    return Step("node", True, f"Node {s.node_id}: {state} (told {s.ago(node.state_at)}){beat}.", findings)
 
 
 def _reboots(s: Situation) -> Finding:
@@ -69,7 +69,7 @@ def sdo_step(node_id: int, timeout_s: float, why: Why) -> Plan[Step]:
         findings = error.why if isinstance(error, SdoTimeout) and error.why else ()
         if isinstance(error, SdoTimeout) and not findings:
             findings = why(asked_at, (yield Now()))
-        return Step("SDO", False, f"{error}.".replace("..", "."), findings)
+        return Step("SDO", False, f"{error}.", findings)
     said = [f"device type {int.from_bytes(raw, 'little'):08X}h"]
     findings = ()
     for index, subindex, name in _OBJECTS:

@@ -105,9 +105,10 @@ class Situation:
 
     @property
     def fell_silent(self) -> bool:
-        """There were heartbeats, and now there is nothing at all."""
+        """Other nodes sent heartbeats, and now there is nothing at all."""
         last_at = self.watch.last_at
-        periods = [node.heartbeat_s for node in self.watch.nodes.values() if node.heartbeat_s is not None]
+        others = (node for node in self.watch.nodes.values() if node.node_id != self.node_id)
+        periods = [node.heartbeat_s for node in others if node.heartbeat_s is not None]
         if last_at is None or not periods:
             return False
         return self.now - last_at > max(RECENT_S, _MISSED_BEATS * min(periods))
@@ -168,8 +169,8 @@ class Situation:
 
 def seconds(value: float) -> str:
     """As in "12.3 s" or "45 ms"."""
-    if value < 0.1:
-        return f"{value * 1000:.0f} ms"
+    if value < 0.095:
+        return f"{value * 1000:.2g} ms"
     return f"{value:.1f} s" if value < 120 else f"{value / 60:.0f} min"
 
 

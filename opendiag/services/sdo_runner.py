@@ -202,8 +202,7 @@ class SdoRunner(SdoLine):
         self._talk = None
         if talk is None or transfer is None or not self._open:
             return
-        if not self._settling:
-            self.tell(Abort(transfer.index, transfer.subindex, code).encode())
+        self.tell(Abort(transfer.index, transfer.subindex, code).encode())
         self._settling = b""
         if self._asked_at is not None or talk.awaits[0] == "block data":
             self._late.expect(transfer, talk.awaits, self._asked_at or now, now)

@@ -71,6 +71,7 @@ class SimDrive(SimNode):
         self.pds = Pds(self._option, self._state_changed, lambda: self.cause() is None)
         self._mode: ModeOfOperation = ModeOfOperation(self.axis)
         self.mode_display = 0
+        self._mode_wanted = 0
         self._mode_at: float | None = None
         self._look_at: float | None = None
         self._error_since: float | None = None
@@ -177,6 +178,9 @@ class SimDrive(SimNode):
             raise SdoRefusal(SdoAbortCode.INVALID_VALUE)
         if self.quirks.halt_blocks_modes and self.axis.controlword & HALT:
             raise SdoRefusal(SdoAbortCode.DEVICE_STATE)
+        if mode == self._mode_wanted:  # a master that writes it by PDO does so all the time
+            return 0.0
+        self._mode_wanted = mode
         if self.quirks.mode_unknown_s:
             self.mode_display = MODE_UNKNOWN
             self._mode_at = now + self.quirks.mode_unknown_s
@@ -186,6 +190,7 @@ class SimDrive(SimNode):
 
     def _set_mode(self, mode: int) -> None:
         self._mode_at = None
+        self._mode_wanted = mode
         if mode == self.mode_display:
             return
         self.mode_display = mode

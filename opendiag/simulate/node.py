@@ -44,7 +44,7 @@ class SimNode:
     """``dictionary`` is one, or a name or path for `load`. Raises ValueError for a node-ID outside 1..127.
 
     The node has power from the beginning and boots at its first `tick` or `receive`. ``sdo_latency_s``: how long it
-    takes for each SDO answer. ``seed``: for whatever the device does by chance.
+    takes for each SDO answer. ``name`` is the dictionary's. ``seed``: for whatever the device does by chance.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class SimNode:
         if not 1 <= node_id <= 127:
             raise ValueError(f"node-ID {node_id} is outside 1..127")
         self.dictionary = load(dictionary) if isinstance(dictionary, str) else dictionary
+        self.name = self.dictionary.name
         self.node_id = node_id
         self.quirks = quirks
         self.seed = seed

@@ -42,10 +42,12 @@ class EmcyProducer:
 
     def _remember(self, entry: int) -> None:
         values = self._store.values
-        slots = sorted(sub for index, sub in values if index == _HISTORY and sub)
+        slots = 0
+        while (_HISTORY, slots + 1) in values:  # a file may list the first and the last one only
+            slots += 1
         if not slots:
             return
-        count = min(int.from_bytes(values[_HISTORY, 0], "little") + 1, len(slots))
+        count = min(int.from_bytes(values[_HISTORY, 0], "little") + 1, slots)
         for slot in range(count, 1, -1):
             values[_HISTORY, slot] = values[_HISTORY, slot - 1]
         values[_HISTORY, 1] = entry.to_bytes(4, "little")

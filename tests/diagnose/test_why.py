@@ -247,6 +247,12 @@ def test_a_bus_that_was_alive_and_lost_everybody():
     assert "was alive until 6.5 s ago" in findings[0].sentence
 
 
+def test_the_only_node_of_a_bus_is_absent_unless_nobody_acknowledges():
+    bus = Bus().beats(NODE, OPERATIONAL, until=4).ask()
+    assert got(bus.why()) == [codes.NODE_ABSENT]
+    assert got(bus.error(NO_ACK, 10.1).why())[0] == codes.BUS_EMPTY
+
+
 def test_a_quiet_bus_without_heartbeats_is_not_an_empty_one():
     bus = Bus().ask(3.0).hear(0x585, ANSWER_6041, 3.01).ask()
     findings = bus.why()
@@ -316,7 +322,7 @@ def test_the_emcy_before_a_reset_is_evidence():
 
 
 def test_a_stopped_node_without_a_regular_heartbeat_is_stopped_and_perhaps_gone():
-    findings = Bus().hear(0x705, STOPPED, 1.0).beats(7, OPERATIONAL).ask(13.0).why(asked_at=13.0, now=13.3)
+    findings = Bus().hear(0x705, STOPPED, 1.0).beats(7, OPERATIONAL, until=13).ask(13.0).why(asked_at=13.0, now=13.3)
     assert got(findings) == [codes.NODE_STOPPED, codes.NODE_ABSENT]
     assert "last heard 12.3 s ago (heartbeat, STOPPED): a stopped node" in findings[0].sentence
     assert findings[0].advice.startswith("Start it: ")

@@ -760,7 +760,7 @@ def test_a_leftover_abort_does_not_cost_a_read_its_attempt(talk):
     talk.read(0x2005)
     talk.hears("4F 05 20 01 05 00 00 00")
     transfer = talk.read()
-    talk.hears("80 05 20 01 01 00 04 05", "4F 00 20 01 05 00 00 00")
+    talk.hears("80 05 20 01 01 00 04 05", "41 00 20 01 01 00 00 00", "0D 05 00 00 00 00 00 00")
     assert (transfer.data, transfer.attempts) == (b"\x05", 1)
 
 

@@ -307,7 +307,8 @@ def test_a_server_that_refuses_block_download_is_written_normally(talk):
 
 def test_a_repeated_refusal_does_not_end_the_normal_transfer(talk):
     transfer = talk.read()
-    talk.hears("80 00 20 01 01 00 04 05", "80 00 20 01 01 00 04 05", "4B 00 20 01 37 12 00 00")
+    talk.hears("80 00 20 01 01 00 04 05", "80 00 20 01 01 00 04 05", "41 00 20 01 02 00 00 00")
+    talk.hears("0B 37 12 00 00 00 00 00")
     assert (transfer.data, transfer.attempts) == (b"\x37\x12", 1)
 
 

@@ -26,7 +26,7 @@ def eds(tmp_path):
 @pytest.mark.parametrize("name", ["stepim", "StepIM", "stepim.eds"])
 def test_stepim_by_name(name):
     device = make_device(name)
-    assert type(device) is StepIM and device.node_id == 101
+    assert type(device) is StepIM and device.node_id == 101 and device.name == "stepim"
 
 
 def test_a_node_id_of_ones_own():

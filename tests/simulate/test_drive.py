@@ -358,7 +358,9 @@ def test_drive_quirks():
     assert bench.ask(bytes.fromhex("4002650000000000")).hex() == "8002650000000206"
     bench.write(0x6060, 1)
     assert bench.read(0x6061) == -1
-    bench.run(2.9)
+    bench.run(2.0)
+    bench.write(0x6060, 1)
+    bench.run(0.9)
     assert bench.read(0x6061) == -1
     bench.run(0.2)
     assert bench.read(0x6061) == 1

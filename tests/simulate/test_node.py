@@ -292,6 +292,21 @@ def test_error_reset_is_sent_and_no_entry(bench):
     assert bench.read(0x1003, 0) == 0
 
 
+def test_a_history_with_gaps_keeps_what_it_can():
+    text = EDS + array(0x1003, ["0", "0", "0"], access="ro").replace("sub3", "sub9")
+    bench = Bench(SimNode(eds.parse(text, "test"), NODE))
+    for number in range(4):
+        bench.node.emcy(0x1001 + number, 1, b"", bench.now)
+    bench.run(0.0)
+    assert [bench.read(0x1003, sub) for sub in (0, 1, 2, 9)] == [2, 0x1004, 0x1003, 0]
+
+
+def test_what_is_told_from_outside_is_sent_at_once(bench):
+    bench.run(0.3)
+    bench.node.emcy(0x1001, 1, b"", bench.now)
+    assert bench.node.deadline() == pytest.approx(0.3)
+
+
 def test_emergency_inhibit_time_cob_id_and_stopped(bench):
     bench.write(0x1015, 0, 1000, 2)
     bench.node.emcy(0x1001, 1, b"", bench.now)
