@@ -12,6 +12,7 @@ MAX_EXTENDED_ID = 0x1FFF_FFFF
 
 #: CAN FD data length code (DLC) -> number of data bytes.
 FD_LENGTHS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 20, 24, 32, 48, 64)
+_set = object.__setattr__
 _FD_DLC = {length: dlc for dlc, length in enumerate(FD_LENGTHS)}
 
 
@@ -42,6 +43,10 @@ class Frame:
     time_ns: int | None = None
 
     def __post_init__(self) -> None:
+        plain = not (self.extended or self.remote or self.error or self.fd or self.brs or self.esi)
+        if plain and self.dlc == -1 and 0 <= self.can_id <= MAX_STANDARD_ID and len(self.data) <= 8:
+            _set(self, "dlc", len(self.data))  # by far the most
+            return
         limit = MAX_EXTENDED_ID if self.extended or self.error else MAX_STANDARD_ID
         if not 0 <= self.can_id <= limit:
             raise ValueError(f"CAN-ID {self.can_id:#x} is outside 0..{limit:#x}")
@@ -54,7 +59,7 @@ class Frame:
             dlc = _FD_DLC[length]
             if self.dlc not in (-1, dlc):
                 raise ValueError(f"DLC {self.dlc} does not belong to {length} bytes of CAN FD data")
-            object.__setattr__(self, "dlc", dlc)
+            _set(self, "dlc", dlc)
             return
         if self.brs or self.esi:
             raise ValueError("BRS and ESI exist in CAN FD frames only")
@@ -63,7 +68,7 @@ class Frame:
         if self.remote and length:
             raise ValueError("a remote frame carries no data")
         if self.dlc == -1:
-            object.__setattr__(self, "dlc", length)
+            _set(self, "dlc", length)
         elif not (0 <= self.dlc <= 15 if self.remote else self.dlc == length or (length == 8 and 8 < self.dlc <= 15)):
             raise ValueError(f"DLC {self.dlc} does not belong to {length} data bytes")
 

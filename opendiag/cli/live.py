@@ -74,6 +74,8 @@ def network(
         timeout_s=timeout_s,
         listen_only=listen_only,
     )
+    for text in [] if quiet else getattr(made.port, "notes", []):
+        output.note(f"{made.name}: {text}")
     try:
         yield made
     finally:

@@ -124,7 +124,9 @@ class BusWatch:
         """
         self._start(now)
         key = key_of(frame.can_id, frame.extended)
-        own = self.own.setdefault(key, OwnFrames())
+        own = self.own.get(key)
+        if own is None:
+            own = self.own[key] = OwnFrames()
         if confirmed is False:
             own.failed += 1
             own.failed_at = now

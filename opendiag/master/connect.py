@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opendiag.adapters.uri import Interface, parse_interface
+from opendiag.adapters.uri import Interface, SimDevice, parse_interface, sim_devices
 from opendiag.dictionary.library import Library
 from opendiag.errors import BadInterface
 from opendiag.master.clock import Clock, RealClock
@@ -63,22 +63,27 @@ def _open(interface: str | can.BusABC | SimBus, clock: Clock, listen_only: bool)
         return CanPort(interface, str(getattr(interface, "channel_info", "") or "bus"), clock.now, True), None
     parsed = parse_interface(interface)
     if parsed.adapter == "sim":
-        found = None if parsed.channel else running_simulator()
+        from opendiag.adapters.ports import running_simulator
+
+        found = None if parsed.channel or not clock.runs else running_simulator()
         if found is None:
             world = simulated_world(parsed, clock)
             return SimPort(world, str(parsed), listen_only), world.bus.bit_rate
         parsed = found
-    return open_port(parsed, clock, listen_only), parsed.bit_rate
+    from opendiag.adapters.open import actual_bit_rate
+
+    return open_port(parsed, clock, listen_only), actual_bit_rate(parsed)
 
 
-def open_port(parsed: Interface, clock: Clock, listen_only: bool = False) -> Port:
+def open_port(parsed: Interface, clock: Clock, listen_only: bool = False) -> CanPort:
     """A port through python-can. Raise BadInterface, AdapterNotFound, MissingDependency."""
-    from opendiag.adapters.open import open_bus
+    from opendiag.adapters.open import interface_notes, open_bus
 
     if not clock.runs:
         raise BadInterface(str(parsed), "a clock of your own is for simulated buses")
     port = CanPort(open_bus(parsed, listen_only=listen_only), str(parsed), clock.now)
     port.listen_only = listen_only
+    port.notes = interface_notes(parsed, listen_only=listen_only)
     return port
 
 
@@ -86,11 +91,8 @@ def simulated_world(parsed: Interface, clock: Clock, *, faults: Sequence[Fault] 
     """A bus with the devices that the interface names ("stepim", "stepim,axis.eds=5"); a StepIM when it names none."""
     bus = SimBus(parsed.bit_rate or DEFAULT_BIT_RATE, faults=faults, seed=seed, start=clock.now())
     world = SimWorld(bus, clock)
-    for text in (parsed.channel or "stepim").split(","):
-        name, _, number = text.partition("=")
-        if number and not (number.isdecimal() and 1 <= int(number) <= 127):
-            raise BadInterface(str(parsed), f"{number!r} is no node-ID: expected 1..127, as in stepim=101")
-        attach(world, make_device(name, int(number) if number else None, seed=seed), str(parsed))
+    for device in sim_devices(parsed) or (SimDevice("stepim"),):
+        attach(world, make_device(device.name, device.node_id, seed=seed), str(parsed))
     return world
 
 
@@ -101,16 +103,3 @@ def attach(world: SimWorld, device: SimNode, interface: str = "sim") -> None:
     with world.lock:
         world.devices[device.node_id] = device
         world.bus.attach(device, f"node {device.node_id}")
-
-
-def running_simulator() -> Interface | None:
-    """The one that `opendiag sim --serve` offers on this computer."""
-    import socket
-
-    from opendiag.adapters.uri import SIM_PORT
-
-    try:
-        socket.create_connection(("127.0.0.1", SIM_PORT), 0.2).close()
-    except OSError:
-        return None
-    return parse_interface(f"socketcand:127.0.0.1:{SIM_PORT}/sim")

@@ -182,7 +182,7 @@ class Network:
     def sleep(self, seconds: float) -> None:
         """Let the bus run that long, on its own clock."""
         self.pump.check_may_wait("sleeping on the bus")
-        self.pump.wait(_never, self.clock.now() + seconds)
+        self.pump.wait(_NEVER, self.clock.now() + seconds)
 
     def run(self, plan: Plan[T]) -> T:
         """Run a plan to its end and give its result."""
@@ -288,8 +288,13 @@ class _Watching:
         self._watch.send_failed(reason, now)
 
 
-def _never() -> bool:
-    return False
+class _Never:
+    """Waited for by whoever only lets time pass."""
+
+    done = False
+
+
+_NEVER = _Never()
 
 
 def _default(node_id: int) -> SdoChannel:

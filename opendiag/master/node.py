@@ -152,7 +152,7 @@ class Node:
         network = self.network
         with network.pump.lock:
             network.pump.check_open()
-            now = network.clock.now()
+            now = network.pump.catch_up()
             transfer = self.client.upload(
                 index, subindex, now, block=block, timeout_s=timeout_s, into=into, progress=progress
             )
@@ -174,7 +174,7 @@ class Node:
         network = self.network
         with network.pump.lock:
             network.pump.check_open()
-            now = network.clock.now()
+            now = network.pump.catch_up()
             transfer = self.client.download(
                 index, subindex, data, now, size=size, block=block, timeout_s=timeout_s, progress=progress
             )

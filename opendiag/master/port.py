@@ -37,7 +37,11 @@ class Port(Protocol):
 
 
 class CanPort:
-    """Any python-can bus. One that was ``borrowed`` is left open by `close`."""
+    """Any python-can bus. One that was ``borrowed`` is left open by `close`.
+
+    ``notes`` are sentences about what was asked of the adapter and could not be had; ``unreadable`` counts messages
+    that no CAN bus can carry.
+    """
 
     runs_in_thread = True
 
@@ -53,12 +57,15 @@ class CanPort:
         self._from_message = from_message
         self._to_message = to_message
         self.unreadable = 0
+        self.notes: list[str] = []
 
     def send(self, frame: Frame) -> None:
         import can
 
         if self._closed:
             raise AdapterClosed(self.name, "closed")
+        if self.listen_only:
+            raise SendFailed(self.name, "opened to listen only")
         message = self._to_message(frame)
         patience = time.monotonic() + _QUEUE_FULL_S
         while True:

@@ -21,6 +21,10 @@ from opendiag.services.base import Machine
 _COURTESY_S = 0.004
 #: A thread that waits for another one's reading looks itself after that, should the other have died.
 _PATIENCE_S = 0.1
+#: What was read this recently need not be caught up with.
+_FRESH_S = 0.0002
+#: Frames caught up with at a time; a faster bus than we are must not keep a caller for ever.
+_CATCH_UP_MOST = 1000
 #: Threads end within this, unless the driver does not return.
 _JOIN_S = 1.0
 
@@ -35,13 +39,20 @@ class Listener(Protocol):
     def send_failed(self, frame: Frame, reason: str, now: float) -> None: ...
 
 
+class Awaited(Protocol):
+    """What somebody waits for."""
+
+    @property
+    def done(self) -> bool: ...
+
+
 class _Waiter:
     """``event`` exists once the thread has found that another one reads."""
 
-    __slots__ = ("done", "event")
+    __slots__ = ("awaited", "event")
 
-    def __init__(self, done: Callable[[], bool]) -> None:
-        self.done = done
+    def __init__(self, awaited: Awaited) -> None:
+        self.awaited = awaited
         self.event: threading.Event | None = None
 
     def wake(self) -> None:
@@ -65,6 +76,8 @@ class Pump:
         self._waiters: list[_Waiter] = []
         self._served_at = -1.0
         self._closing = threading.Event()
+        self._over = False  # closed or failed
+        self._read_at = float("-inf")
         self._forbidden: set[int] = set()
         self._thread: threading.Thread | None = None
 
@@ -97,13 +110,14 @@ class Pump:
         """Raise BlockingCall on a thread that serves others, AdapterError when the bus is gone."""
         if self._forbidden and threading.get_ident() in self._forbidden:
             raise BlockingCall(call)
-        self.check_open()
+        if self._over:
+            self.check_open()
 
     def check_open(self) -> None:
         """Raise why the bus is gone, if it is."""
         if self.failure is not None:
             raise self.failure
-        if self._closing.is_set():
+        if self._over:
             raise AdapterClosed(self.port.name, "closed")
 
     # --- doing ---
@@ -137,24 +151,46 @@ class Pump:
         for listener in self._listeners:
             listener.sent(frame, now)
 
-    def wait(self, done: Callable[[], bool], until: float | None = None) -> bool:
-        """Read the bus, or let another thread read it, until ``done()`` or that moment. Returns ``done()``.
+    def catch_up(self) -> float:
+        """Take what came before now, so that no later question finds its answer in it. Call it with the lock held.
+
+        Returns the time.
+        """
+        now = self.clock.now()
+        if now - self._read_at > _FRESH_S and not self._over and self._reading.acquire(blocking=False):
+            try:
+                for _ in range(_CATCH_UP_MOST):
+                    frames = self.port.receive(now)
+                    if not frames:
+                        break
+                    for frame in frames:
+                        self._receive(frame, now)
+            except AdapterError as error:
+                self._fail(error)
+                self.check_open()
+            finally:
+                self._reading.release()
+        return now
+
+    def wait(self, awaited: Awaited, until: float | None = None) -> bool:
+        """Read the bus, or let another thread read it, until ``awaited.done`` or that moment. Returns ``done``.
 
         Raises the AdapterError that ended the bus meanwhile.
         """
-        waiter = _Waiter(done)
+        if awaited.done:
+            return True
+        waiter = _Waiter(awaited)
         with self.lock:
-            if done():
-                return True
             self._waiters.append(waiter)
         try:
-            while not done():
-                self.check_open()
+            while not awaited.done:
+                if self._over:
+                    self.check_open()
                 if until is not None and self.clock.now() >= until:
-                    return done()
+                    return awaited.done
                 if self._reading.acquire(blocking=False):
                     try:
-                        self._read_until(done, until)
+                        self._read_until(awaited, until)
                     finally:
                         self._reading.release()
                 elif waiter.event is None:
@@ -167,11 +203,12 @@ class Pump:
         finally:
             with self.lock:
                 self._waiters.remove(waiter)
-                self._served_at = self.clock.now()
-            self._hand_over()
+                self._served_at = self._read_at
+                self._hand_over()
 
     def close(self) -> None:
         """End the threads and close the port. Whoever waits gets AdapterClosed."""
+        self._over = True
         self._closing.set()
         self._wake_all()
         self.port.close()
@@ -180,33 +217,43 @@ class Pump:
 
     # --- reading ---
 
-    def _read_until(self, done: Callable[[], bool], until: float | None) -> None:
-        while not done() and self.failure is None and not self._closing.is_set():
-            if until is not None and self.clock.now() >= until:
+    def _read_until(self, awaited: Awaited, until: float | None) -> None:
+        while not awaited.done and not self._over:
+            now = self.clock.now()
+            if until is not None and now >= until:
                 return
-            self._step(until)
+            self._step(now, until)
 
-    def _step(self, until: float | None) -> None:
+    def _step(self, now: float, until: float | None) -> None:
         """One look at the bus, and what follows from it."""
-        with self.lock:
-            deadline = self._deadline()
-        moment = min(moment for moment in (deadline, until, self.clock.now() + SLICE_S) if moment is not None)
+        moment = now + SLICE_S
+        if until is not None and until < moment:
+            moment = until
+        for machine in tuple(self._busy.values()):
+            deadline = machine.deadline()
+            if deadline is not None and deadline < moment:
+                moment = deadline
         try:
             frames = self.port.receive(moment)
         except AdapterError as error:
             self._fail(error)
             return
-        now = self.clock.now()
+        now = self._read_at = self.clock.now()
         with self.lock:
             for frame in frames:
                 self._receive(frame, now)
-            if self._busy and (deadline := self._deadline()) is not None and deadline <= now:
-                for machine in list(self._busy.values()):
-                    machine.tick(now)
-                    self.drain(machine, now)
+            if now >= moment:
+                self._tick(now)
             for waiter in self._waiters:
-                if waiter.event is not None and waiter.done():
+                if waiter.event is not None and waiter.awaited.done:
                     waiter.event.set()
+
+    def _tick(self, now: float) -> None:
+        for machine in tuple(self._busy.values()):
+            deadline = machine.deadline()
+            if deadline is not None and deadline <= now:
+                machine.tick(now)
+                self.drain(machine, now)
 
     def _receive(self, frame: Frame, now: float) -> None:
         for listener in self._listeners:
@@ -215,30 +262,26 @@ class Pump:
             machine.receive(frame, now)
             self.drain(machine, now)
 
-    def _deadline(self) -> float | None:
-        deadlines = [moment for machine in self._busy.values() if (moment := machine.deadline()) is not None]
-        return min(deadlines) if deadlines else None
-
     def _serve(self) -> None:
         self.forbid_waiting()
-        while not self._closing.is_set() and self.failure is None:
+        while not self._over:
             if self._waiters or self.clock.now() - self._served_at < _COURTESY_S:
                 self._closing.wait(_COURTESY_S)
             elif self._reading.acquire(timeout=_COURTESY_S):
                 try:
-                    while not self._waiters and self.failure is None and not self._closing.is_set():
-                        self._step(None)
+                    while not self._waiters and not self._over:
+                        self._step(self.clock.now(), None)
                 finally:
                     self._reading.release()
-                self._hand_over()
+                with self.lock:
+                    self._hand_over()
 
     def _hand_over(self) -> None:
-        """Nobody reads now: one of those who wait has to."""
-        with self.lock:
-            for waiter in self._waiters:
-                if not waiter.done():
-                    waiter.wake()
-                    return
+        """Nobody reads now: one of those who wait has to. Call it with the lock held."""
+        for waiter in self._waiters:
+            if not waiter.awaited.done:
+                waiter.wake()
+                return
 
     def _wake_all(self) -> None:
         for waiter in list(self._waiters):
@@ -248,4 +291,5 @@ class Pump:
         """The bus is gone; everybody who waits is told."""
         if self.failure is None:
             self.failure = error
+        self._over = True
         self._wake_all()

@@ -51,7 +51,7 @@ class FrameStream:
         if not self._frames:
             self._pump.check_may_wait("waiting for a frame")
             until = None if timeout_s is None else self._pump.clock.now() + timeout_s
-            self._pump.wait(self._any, until)
+            self._pump.wait(self, until)
         return self._frames.popleft() if self._frames else None
 
     def receive(self, timeout_s: float | None = None) -> Frame | None:
@@ -74,7 +74,9 @@ class FrameStream:
         """Forget what has come so far."""
         self._frames.clear()
 
-    def _any(self) -> bool:
+    @property
+    def done(self) -> bool:
+        """A frame is waiting."""
         return bool(self._frames)
 
     def close(self) -> None:

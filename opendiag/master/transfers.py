@@ -52,7 +52,7 @@ class PendingTransfer:
         pump.check_may_wait("waiting for a transfer")
         until = None if timeout_s is None else pump.clock.now() + timeout_s
         try:
-            ended = pump.wait(lambda: self.transfer.done, until)
+            ended = pump.wait(self.transfer, until)
         except AdapterError as error:
             if self.transfer.done and not isinstance(self.transfer.error, SdoCancelled):
                 return

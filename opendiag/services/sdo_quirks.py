@@ -26,6 +26,8 @@ class SdoQuirks:
     ``missing_sub_as_missing_object`` a missing subindex gives 0602 0000.
     ``serves_after_abort``            the client's abort ends nothing: segments go on being served until something
                                       new begins.
+    ``stray_segment_general_error``   a segment, or the request for one, that belongs to no transfer gives abort
+                                      0800 0000 instead of 0504 0001.
     """
 
     restarts_on_initiate: bool = False
@@ -39,6 +41,7 @@ class SdoQuirks:
     accepts_any_length: bool = False
     missing_sub_as_missing_object: bool = False
     serves_after_abort: bool = False
+    stray_segment_general_error: bool = False
 
 
 WELL_BEHAVED = SdoQuirks()

@@ -32,6 +32,8 @@ _LINE_TROUBLE = frozenset(
 )
 #: Aborts that do not fit as the answer to the end of a write.
 _NO_ANSWERS = _LINE_TROUBLE - {SdoAbortCode.CRC_ERROR}
+#: Access aborts that speak of the other direction.
+_MIXED_UP = {"read": SdoAbortCode.READ_ONLY, "write": SdoAbortCode.WRITE_ONLY}
 _ABORT = 0x80
 
 
@@ -245,7 +247,7 @@ class SdoRunner(SdoLine):
             self._fail(error, now)
 
     def _aborted(self, data: bytes, talk: Conversation, transfer: SdoTransfer, now: float) -> None:
-        named, code, text = _read_abort(data)
+        named, code, _ = _read_abort(data)
         ours = named is None or named == (transfer.index, transfer.subindex)
         if data == self._refusal or (not ours and self._leftover(data, named, code, now)):
             self._refusal = b""
@@ -272,6 +274,13 @@ class SdoRunner(SdoLine):
             self._talk = None
             self._rest(now)
             return
+        self._refused(data, transfer, now)
+
+    def _refused(self, data: bytes, transfer: SdoTransfer, now: float) -> None:
+        _, code, text = _read_abort(data)
+        if code == _MIXED_UP[transfer.action]:
+            sentence = f"A {transfer.action} was refused with the abort code of the other direction ({code:08X}h)."
+            self.odd("SDO-ABORT-CODE", Severity.INFO, sentence, data, "it is a refusal all the same")
         self._fail(SdoAborted(*_what(transfer), code, text), now)
 
     def _leftover(self, data: bytes, named: tuple[int, int] | None, code: int, now: float) -> bool:
@@ -325,8 +334,7 @@ class SdoRunner(SdoLine):
         self._late.forget(talk.awaits)
         self.heard(now)
         if answer[0] == _ABORT:
-            _, code, text = _read_abort(answer)
-            self._fail(SdoAborted(*_what(transfer), code, text), now)
+            self._refused(answer, transfer, now)
         else:
             self._complete(now)
 

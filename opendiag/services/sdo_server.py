@@ -240,6 +240,8 @@ class SdoServer:
         request = read_request(data)
         start = self._starts.get(type(request))
         if start is None:
+            if self.quirks.stray_segment_general_error and isinstance(request, sdo.Segment | sdo.SegmentRequest):
+                raise SdoRefusal(SdoAbortCode.GENERAL_ERROR)
             raise unexpected()
         return start(request, now)
 
