@@ -258,13 +258,26 @@ class Client:
         if self.pending is None and self.soak.running:
             self.begin()
 
-    def wanted(self) -> bool:
+    @property
+    def done(self) -> bool:
+        """Is there something to do?"""
         return self.pending is None or self.pending.done
 
     def wait(self) -> None:
         """For threads: until there is something to do."""
         at = self.cancel_at if self.cancel_at is not None and self.cancel_at > 0 else None
-        self.soak.network.pump.wait(self.wanted, at)
+        self.soak.network.pump.wait(self, at)
+
+
+class Anyone:
+    """Done when one of them is."""
+
+    def __init__(self, clients: list[Client]) -> None:
+        self.clients = clients
+
+    @property
+    def done(self) -> bool:
+        return not self.clients or any(client.done for client in self.clients)
 
 
 class Soak:
@@ -313,12 +326,12 @@ class Soak:
     def side_by_side(self, seconds: float) -> None:
         """All clients in this thread."""
         clients, clock, pump = self.clients, self.clock, self.network.pump
-        ends = self.began + seconds
+        ends, anyone = self.began + seconds, Anyone(clients)
         while clock.now() < ends:
             for client in clients:
                 client.step()
             cancels = [c.cancel_at for c in clients if c.cancel_at is not None and c.cancel_at > clock.now()]
-            pump.wait(lambda: any(client.wanted() for client in clients), min([ends, *cancels]))
+            pump.wait(anyone, min([ends, *cancels]))
             self.take_stock()
         self.running = False
 
@@ -348,7 +361,7 @@ class Soak:
         while any(client.pending for client in self.clients) and self.clock.now() < limit:
             for client in self.clients:
                 client.step()
-            pump.wait(lambda: any(c.pending is not None and c.pending.done for c in self.clients), limit)
+            pump.wait(Anyone([client for client in self.clients if client.pending is not None]), limit)
         with self.world.lock:
             for background in self.background:
                 background.running = False
@@ -390,8 +403,9 @@ class Soak:
 
     def progress(self, elapsed: float) -> str:
         good = sum(client.good for client in self.clients)
+        wall = time.perf_counter() - self.wall_began
         return (
-            f"{elapsed:6.0f} s simulated, {time.perf_counter() - self.wall_began:6.0f} s on the wall: {good:,} transfers, "
+            f"{elapsed:6.0f} s simulated, {wall:6.0f} s on the wall: {good:,} transfers, "
             f"{resident() / 1e6:.1f} MB, {self.complaint_count} complaints"
         )
 
@@ -446,9 +460,8 @@ class Soak:
         for complaint in self.complaints:
             print("WRONG:", complaint)
         simulated, wall = self.clock.now() - self.began, time.perf_counter() - self.wall_began
-        print(
-            f"{simulated:.1f} s of the bus in {wall:.1f} s: {simulated / wall:.2f} times; {self.complaint_count} complaints"
-        )
+        complaints = f"{self.complaint_count} complaints"
+        print(f"{simulated:.1f} s of the bus in {wall:.1f} s: {simulated / wall:.2f} times; {complaints}")
         return 1 if self.complaint_count else 0
 
     def strays(self) -> str:
@@ -544,9 +557,8 @@ def main() -> int:
     real = arguments.real_time
     bit_rate = arguments.bit_rate or (125_000 if real else 1_000_000)
     soak = Soak(arguments.seed, RealClock() if real else ManualClock(), bit_rate, arguments.rate)
-    print(
-        f"8 nodes at {bit_rate:,} bit/s, seed {arguments.seed}, {arguments.minutes:g} minutes of {'real' if real else 'simulated'} time"
-    )
+    kind = "real" if real else "simulated"
+    print(f"8 nodes at {bit_rate:,} bit/s, seed {arguments.seed}, {arguments.minutes:g} minutes of {kind} time")
     with soak.network:
         (soak.threaded if real else soak.side_by_side)(60 * arguments.minutes)
         soak.finish()

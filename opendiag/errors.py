@@ -238,7 +238,8 @@ class SendFailed(AdapterError, OSError):
 class SdoError(OpenDiagError):
     """A transfer that did not come to its end.
 
-    ``action`` is "read" or "write"; ``name`` is the object's name where it is known.
+    ``action`` is "read" or "write"; ``name`` is the object's name where it is known. ``why`` is what the bus tells of
+    the reason, the likeliest cause first; empty where there is nothing to tell or nobody listened.
     """
 
     def __init__(self, node_id: int, index: int, subindex: int, action: str, *details: object) -> None:
@@ -248,6 +249,15 @@ class SdoError(OpenDiagError):
         self.subindex = subindex
         self.action = action
         self.name = ""
+        self.why: tuple[Finding, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """What happened, without why."""
+        return f"cannot {self.what}"
+
+    def __str__(self) -> str:
+        return ". ".join([self.summary, *(finding.sentence.rstrip(".") for finding in self.why[:1])])
 
     @property
     def what(self) -> str:
@@ -267,7 +277,8 @@ class SdoAborted(SdoError):
         self.text = text
         self.by_client = by_client
 
-    def __str__(self) -> str:
+    @property
+    def summary(self) -> str:
         who = "given up" if self.by_client else "refused by the device"
         return f"cannot {self.what}: {who}: {self.text} (abort {self.code >> 16:04X} {self.code & 0xFFFF:04X})"
 
@@ -276,7 +287,6 @@ class SdoTimeout(SdoError, TimeoutError):
     """``waited_s`` is how long the last answer was waited for, ``attempts`` how often the transfer was begun.
 
     ``may_be_done``: a write whose last message was sent: the device may have executed it, so it is not repeated.
-    ``why`` is what the bus tells about the silence, the likeliest cause first; empty where nobody listened.
     """
 
     def __init__(
@@ -293,19 +303,14 @@ class SdoTimeout(SdoError, TimeoutError):
         self.waited_s = waited_s
         self.attempts = attempts
         self.may_be_done = may_be_done
-        self.why: tuple[Finding, ...] = ()
 
     @property
     def summary(self) -> str:
-        """What happened, without why."""
         often = f" ({self.attempts} attempts)" if self.attempts > 1 else ""
         parts = [f"cannot {self.what}: no answer within {self.waited_s:g} s{often}"]
         if self.may_be_done:
             parts.append("the device may have executed the write all the same: read the object before writing again")
         return "; ".join(parts)
-
-    def __str__(self) -> str:
-        return ". ".join([self.summary, *(finding.sentence.rstrip(".") for finding in self.why[:1])])
 
 
 class SdoProtocolError(SdoError, ValueError):
@@ -315,14 +320,16 @@ class SdoProtocolError(SdoError, ValueError):
         super().__init__(node_id, index, subindex, action, reason)
         self.reason = reason
 
-    def __str__(self) -> str:
+    @property
+    def summary(self) -> str:
         return f"cannot {self.what}: {self.reason}"
 
 
 class SdoCancelled(SdoError):
     """The caller ended it, or closed the network."""
 
-    def __str__(self) -> str:
+    @property
+    def summary(self) -> str:
         return f"cannot {self.what}: cancelled"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from opendiag import __version__
-from opendiag.errors import AdapterError, BadInterface, OpenDiagError, SdoError, SdoTimeout
+from opendiag.errors import AdapterError, BadInterface, OpenDiagError, SdoError
 from opendiag.findings import Finding
 
 EXIT_FINDINGS = 1
@@ -99,10 +99,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(EXIT_INTERRUPTED)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
-    except SdoTimeout as error:
-        _fail("\n".join([error.summary, *map(_reason, error.why)]), code=EXIT_SDO)
     except SdoError as error:
-        _fail(str(error), code=EXIT_SDO)
+        _fail("\n".join([error.summary, *map(_reason, error.why)]), code=EXIT_SDO)
     except AdapterError as error:
         _fail(str(error), code=EXIT_USAGE if isinstance(error, BadInterface) else EXIT_BUS)
     except OpenDiagError as error:

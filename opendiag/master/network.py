@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from opendiag.decode.decoder import Decoder
 from opendiag.diagnose.watch import BusWatch
-from opendiag.diagnose.why import AdapterFacts, why_no_answer
+from opendiag.diagnose.why import AdapterFacts, why_no_answer, why_protocol
 from opendiag.dictionary.datatypes import Value
 from opendiag.dictionary.library import Library, load
 from opendiag.dictionary.model import ObjectDictionary
-from opendiag.errors import MissingDependency, SdoError, SdoTimeout
+from opendiag.errors import MissingDependency, SdoAborted, SdoError, SdoProtocolError, SdoTimeout
 from opendiag.frame import Frame
 from opendiag.master.clock import Clock, RealClock
 from opendiag.master.node import Node
@@ -24,7 +24,8 @@ from opendiag.master.variable import NodeVariable
 from opendiag.services.base import Machine, Oddity
 from opendiag.services.plans import Plan
 from opendiag.services.sdo_channel import SdoChannel
-from opendiag.services.sdo_client import LateAnswer, SdoClient, TransferDone
+from opendiag.services.sdo_client import LateAnswer, SdoClient, SdoTransfer, TransferDone
+from opendiag.services.sdo_runner import LINE_TROUBLE
 
 if TYPE_CHECKING:
     import can
@@ -99,10 +100,19 @@ class Network:
                 made = Node(self, node_id, _loaded(given) if given is not None else None, channel or _default(node_id))
                 self._nodes[node_id] = made
                 self.watch.expect(node_id)
+                self.watch.uses(made.client.channel)
+                self._tell_channel(made)
                 return made
             if dictionary is not None:
-                node.view.use(_loaded(dictionary))
+                node.use(_loaded(dictionary))
+                self._tell_channel(node)
             return node
+
+    def _tell_channel(self, node: Node) -> None:
+        """What the node's file says of its SDO server, which may be switched off."""
+        request, response = (node.view.configured(0x1200, subindex) for subindex in (1, 2))
+        if request is not None or response is not None:
+            self.watch.sdo_server_configured(node.node_id, request, response)
 
     @property
     def nodes(self) -> Mapping[int, Node]:
@@ -231,45 +241,44 @@ class Network:
     # --- what machines tell ---
 
     def facts(self) -> AdapterFacts:
-        """What the adapter says of itself."""
+        """What the adapter says of itself, as far as it does."""
+        port = self.port
         return AdapterFacts(
             name=self.name,
-            listen_only=self.port.listen_only,
-            sent_ok=None,
-            bus_state=getattr(self.port, "bus_state", None),
+            listen_only=port.listen_only,
+            bus_state=getattr(port, "bus_state", None),
             bit_rate=self.bit_rate,
+            tx_errors=getattr(port, "tx_errors", None),
+            rx_errors=getattr(port, "rx_errors", None),
         )
 
     def _handle(self, machine: Machine, event: object, now: float) -> None:
-        if isinstance(event, TransferDone) and isinstance(machine, SdoClient):
-            self._explain(machine, event, now)
+        if isinstance(event, TransferDone):
+            self._ended(machine, event.transfer, now)
         elif isinstance(event, LateAnswer):
             self.watch.late_answer(event.channel, event.late_by_s, now)
         elif isinstance(event, Oddity):
             self.oddities.append(event)
 
-    def _explain(self, client: SdoClient, event: TransferDone, now: float) -> None:
-        transfer = event.transfer
-        error = transfer.error
+    def _ended(self, machine: Machine, transfer: SdoTransfer, now: float) -> None:
+        """Remember what was read; say why nothing was."""
         node = self._nodes.get(transfer.node_id)
+        error = transfer.error
         if node is None:
             return
         if error is None:
             if transfer.action == "read":
                 node.view.learn(transfer.index, transfer.subindex, transfer.data, False)
             return
-        if isinstance(error, SdoError):
-            error.name = node.view.describe(transfer.index, transfer.subindex).name or ""
+        if not isinstance(error, SdoError) or not isinstance(machine, SdoClient):
+            return
+        error.name = node.view.describe(transfer.index, transfer.subindex).name or ""
+        channel, asked_at = machine.channel, transfer.begun_at
         if isinstance(error, SdoTimeout):
-            error.why = why_no_answer(
-                self.watch,
-                client.channel,
-                transfer.index,
-                transfer.subindex,
-                transfer.begun_at or now,
-                now,
-                self.facts(),
-            )
+            where = channel, transfer.index, transfer.subindex
+            error.why = why_no_answer(self.watch, *where, asked_at, now, self.facts())
+        elif isinstance(error, SdoProtocolError) or (isinstance(error, SdoAborted) and error.code in LINE_TROUBLE):
+            error.why = why_protocol(self.watch, channel, error, asked_at, now, self.facts())
 
 
 class _Watching:

@@ -49,6 +49,11 @@ class Node:
             self._identify()
         return self.view.dictionary
 
+    def use(self, dictionary: ObjectDictionary) -> None:
+        """Take names, types and limits from this dictionary from now on."""
+        self.view.use(dictionary)
+        self._identified = True
+
     def __getitem__(self, key: int | str | tuple[int, int]) -> NodeVariable | NodeRecord:
         """``node[0x6041]``, ``node["Statusword"]``, ``node[0x1018, 1]``, ``node["Identity Object.Vendor ID"]``.
 

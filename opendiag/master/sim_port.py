@@ -44,6 +44,21 @@ class SimPort:
             self.station = world.bus.attach(name=name, listen_only=listen_only)
         self._closed = False
 
+    @property
+    def bus_state(self) -> str:
+        """error-active, error-passive or bus-off."""
+        return self.station.state
+
+    @property
+    def tx_errors(self) -> int:
+        """The transmit error counter."""
+        return self.station.tec
+
+    @property
+    def rx_errors(self) -> int:
+        """The receive error counter."""
+        return self.station.rec
+
     def send(self, frame: Frame) -> None:
         world = self.world
         with world.lock:

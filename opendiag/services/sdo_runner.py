@@ -21,7 +21,7 @@ from opendiag.wire.sdo_abort import SdoAbortCode, abort_text
 from opendiag.wire.sdo_frame import LENGTH, multiplexor, u32
 
 #: Aborts that speak of lost or repeated messages, not of the object.
-_LINE_TROUBLE = frozenset(
+LINE_TROUBLE = frozenset(
     [
         SdoAbortCode.TOGGLE_NOT_ALTERNATED,
         SdoAbortCode.TIMED_OUT,
@@ -31,7 +31,7 @@ _LINE_TROUBLE = frozenset(
     ]
 )
 #: Aborts that do not fit as the answer to the end of a write.
-_NO_ANSWERS = _LINE_TROUBLE - {SdoAbortCode.CRC_ERROR}
+_NO_ANSWERS = LINE_TROUBLE - {SdoAbortCode.CRC_ERROR}
 #: Access aborts that speak of the other direction.
 _MIXED_UP = {"read": SdoAbortCode.READ_ONLY, "write": SdoAbortCode.WRITE_ONLY}
 _ABORT = 0x80
@@ -270,7 +270,7 @@ class SdoRunner(SdoLine):
             self.wait(now, self.quiet_s)
             return
         self.heard(now)
-        if code in _LINE_TROUBLE and self._may_restart(talk, transfer):
+        if code in LINE_TROUBLE and self._may_restart(talk, transfer):
             self._talk = None
             self._rest(now)
             return
@@ -285,7 +285,7 @@ class SdoRunner(SdoLine):
 
     def _leftover(self, data: bytes, named: tuple[int, int] | None, code: int, now: float) -> bool:
         """Is the abort about another transfer? One that was given up, or a repeated message of the one before."""
-        if code in _LINE_TROUBLE and named == self._ended:
+        if code in LINE_TROUBLE and named == self._ended:
             return True
         return code != SdoAbortCode.UNKNOWN_COMMAND and self._late.expects(data, now)
 
