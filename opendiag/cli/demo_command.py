@@ -1,8 +1,9 @@
-"""`opendiag demo`: the capture that started this project, explained line by line."""
+"""`opendiag demo`: the capture that started this project explained, and its objects read from a simulated motor."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,21 +11,38 @@ from opendiag.cli import output
 from opendiag.cli.explain_command import print_explanation
 from opendiag.decode.decoder import Decoder
 from opendiag.decode.explain import Explainer
+from opendiag.decode.records import Record
 from opendiag.decode.render import frame_text, row
 from opendiag.dictionary.library import load
+from opendiag.errors import ValueRefused
+from opendiag.frame import Frame
 from opendiag.logs import open_log
 from opendiag.resources import bundled_path
 
+if TYPE_CHECKING:
+    from opendiag.master.streams import FrameStream
+
 _NODE = 101
+#: The simulated motor is up by then.
+_BOOT_S = 0.5
 
 
-@click.command(short_help="Explain a real capture of a StepIM motor, line by line.")
+@click.command(short_help="Explain a capture of a StepIM motor, then talk to a simulated one.")
 def command() -> None:
-    """Explain a real capture of a StepIM motor (node 101), line by line. Nothing is sent anywhere."""
+    """Explain a real capture of a StepIM motor (node 101), then read and write a simulated one.
+
+    The simulated motor is part of this program: nothing is sent anywhere else.
+    """
+    printer = output.Printer()
+    read = _explain_capture(printer)
+    _talk(printer, read)
+
+
+def _explain_capture(printer: output.Printer) -> list[Record]:
+    """What the capture says, frame by frame and then as records, which are returned."""
     capture = bundled_path("stepim.log")
     frames = list(open_log(capture))
     stepim = load("stepim")
-    printer = output.Printer()
     printer.line("What does this candump output of a StepIM motor say?", bold=True)
     explainer = Explainer(Decoder({_NODE: stepim}))
     for frame in frames:
@@ -33,9 +51,54 @@ def command() -> None:
         print_explanation(explainer.explain(frame), printer, indent="    ")
     printer.line("")
     printer.line(f"$ opendiag decode {_shown(capture)} --eds {_NODE}=stepim", bold=True)
-    printer.heading(with_time=False)
     decoder = Decoder({_NODE: stepim})
     records = [record for frame in frames for record in decoder.feed(frame)] + decoder.finish()
+    _print_records(records, printer)
+    return records
+
+
+def _talk(printer: output.Printer, captured: list[Record]) -> None:
+    """The same objects live: from a simulated StepIM on a bus that exists in memory only."""
+    from opendiag.master.clock import ManualClock
+    from opendiag.master.connect import connect
+
+    printer.line("")
+    printer.line("The same objects, read live from a simulated StepIM:", bold=True)
+    with connect("sim:stepim", dictionaries={_NODE: "stepim"}, clock=ManualClock()) as network:
+        motor = network[_NODE]
+        network.sleep(_BOOT_S)
+        keys = dict.fromkeys((record.index, record.subindex) for record in captured if record.service == "sdo.read")
+        with network.frames() as stream:
+            for index, subindex in keys:
+                motor.upload(index or 0, subindex or 0)
+            motor["Profile Velocity"].write(5000)
+            motor["Profile Velocity"].read()
+            seen = _taken(stream)
+        decoder = network.decoder()
+        records = [record for frame in seen for record in decoder.feed(frame)] + decoder.finish()
+        _print_records(records, printer)
+        printer.line("")
+        printer.line("And what the dictionary does not allow is not sent:", bold=True)
+        try:
+            motor["Modes of Operation"].write(9)
+        except ValueRefused as refused:
+            printer.line(f"    {refused}.")
+    printer.line("")
+    printer.line(
+        "Try it: opendiag read 101 Statusword, opendiag write 101 6081 5000, opendiag doctor 101, opendiag watch"
+    )
+
+
+def _taken(stream: FrameStream) -> list[Frame]:
+    """Everything so far, both directions."""
+    frames = []
+    while (frame := stream.get(0)) is not None:
+        frames.append(frame)
+    return frames
+
+
+def _print_records(records: list[Record], printer: output.Printer) -> None:
+    printer.heading(with_time=False)
     for record in records:
         printer.row(row(record, home_channel=record.channel), with_time=False)
 

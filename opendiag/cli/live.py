@@ -16,6 +16,23 @@ from opendiag.master.network import Network
 from opendiag.master.node import Node
 
 SIMULATED = "No interface given: a simulated StepIM (node 101) answers. -i ADAPTER:CHANNEL@BITRATE takes a real bus."
+SERVED = "No interface given: the simulator that runs here answers. -i ADAPTER:CHANNEL@BITRATE takes a real bus."
+#: "s" comes after those that end with it.
+_UNITS = {"ms": 0.001, "min": 60.0, "s": 1.0, "h": 3600.0}
+
+
+def seconds(context: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
+    """A time as an option: 10, 10s, 500ms, 2min, 1h."""
+    if text is None:
+        return None
+    unit = next((unit for unit in _UNITS if text.endswith(unit)), "")
+    try:
+        value = float(text.removesuffix(unit)) * _UNITS.get(unit, 1.0)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise click.BadParameter(f"{text!r} is no time: expected one such as 10, 10s, 500ms, 2min or 1h")
+    return value
 
 
 def interface_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,10 +82,8 @@ def network(
     quiet: bool = False,
 ) -> Iterator[Network]:
     """The network on that bus. Says on stderr when it is the simulated one, and what devices did that was odd."""
-    if interface is None and not quiet:
-        output.note(SIMULATED)
     made = connect(
-        interface or "sim",
+        "sim" if interface is None else interface,
         dictionaries=dict(eds.by_node) if eds is not None else None,
         library=eds.library if eds is not None else None,
         timeout_s=timeout_s,
@@ -77,6 +92,8 @@ def network(
     for text in [] if quiet else getattr(made.port, "notes", []):
         output.note(f"{made.name}: {text}")
     try:
+        if interface is None and not quiet:
+            output.note(SIMULATED if made.name == "sim" else SERVED)
         yield made
     finally:
         made.close()

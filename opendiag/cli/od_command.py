@@ -62,6 +62,8 @@ def dump(
     numbers = list(dict.fromkeys(map(node_id, nodes)))
     with live.network(interface, eds, timeout_s=timeout_s, quiet=quiet) as network:
         dumps = [_Dump(live.node(network, number, eds)) for number in numbers]
+        if len(dumps) == 1 and dumps[0].lost is not None:
+            raise dumps[0].lost
         with counted("reading", sum(len(one.wanted) for one in dumps)) as advance:
             records = _together(network, dumps, advance)
             if as_csv:
@@ -73,8 +75,9 @@ def dump(
                         printer.json(record.to_dict())
                     else:
                         objects.print_record(record, printer)
-        for one in dumps if not quiet else ():
-            output.note(one.summary())
+        for one in dumps:
+            if one.lost is not None or not quiet:
+                output.note(one.summary())
     if any(one.lost for one in dumps):
         sys.exit(EXIT_SDO)
 
@@ -84,10 +87,15 @@ class _Dump:
 
     def __init__(self, node: Node) -> None:
         self.node = node
-        self.known = node.dictionary is not None
-        self.wanted = list(_wanted(node))
         self.read = self.refused = 0
         self.lost: SdoError | None = None
+        self.known = False
+        self.wanted: list[NodeVariable] = []
+        try:
+            self.known = node.dictionary is not None
+            self.wanted = list(_wanted(node))
+        except SdoTimeout as error:  # it did not even say who it is
+            self.lost = error
         self._members: dict[int, int] = {}
         self._next = iter(self.wanted)
         self._pending: list[tuple[NodeVariable, PendingTransfer]] = []
@@ -123,6 +131,8 @@ class _Dump:
         return variable, raw
 
     def summary(self) -> str:
+        if self.lost is not None and not self.read:
+            return f"node {self.node.node_id}: nothing read: {self.lost}"
         source = "its EDS" if self.known else "CiA 301 and CiA 402: no EDS fits this node"
         said = f"node {self.node.node_id}: {self.read} objects read ({source})"
         if self.refused and self.known:
@@ -131,10 +141,11 @@ class _Dump:
 
 
 def _together(network: Network, dumps: list[_Dump], advance: object) -> Iterator[Record]:
-    """The nodes answer side by side; the records come node after node."""
+    """The nodes answer side by side; the records come node after node, those of the first one as it answers."""
     for one in dumps:
         one.fill()
     waiting = list(dumps)
+    turn = 0
     kept: dict[int, list[Record]] = {one.node.node_id: [] for one in dumps}
     while waiting:
         for one in list(waiting):
@@ -149,8 +160,12 @@ def _together(network: Network, dumps: list[_Dump], advance: object) -> Iterator
                 kept[one.node.node_id].append(variable.record(result))
             elif one.known or isinstance(result, SdoTimeout):
                 kept[one.node.node_id].append(objects.failed(variable, result))
-    for one in dumps:
-        yield from kept[one.node.node_id]
+        while turn < len(dumps):
+            yield from kept[dumps[turn].node.node_id]
+            kept[dumps[turn].node.node_id].clear()
+            if dumps[turn] in waiting:
+                break
+            turn += 1
 
 
 def _wanted(node: Node) -> Iterator[NodeVariable]:

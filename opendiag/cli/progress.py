@@ -1,4 +1,7 @@
-"""Progress bars for long work: on a terminal's stderr only."""
+"""Progress bars for long work: on a terminal's stderr only.
+
+They never redirect stdout: rich would print there what belongs into the file that a user redirects into.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,9 @@ def progress(log: Readable) -> Iterator[Callable[[], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
-    shown = Progress(BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=Console(stderr=True))
+    shown = Progress(
+        BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=Console(stderr=True), redirect_stdout=False
+    )
     with shown:
         task = shown.add_task("reading", total=total)
         count = 0
@@ -60,6 +65,7 @@ def transfer_progress(what: str, worth_it: bool = True) -> Iterator[Callable[[in
         DownloadColumn(),
         TransferSpeedColumn(),
         console=Console(stderr=True),
+        redirect_stdout=False,
     )
     with shown:
         task = shown.add_task(what, total=None)
@@ -68,8 +74,8 @@ def transfer_progress(what: str, worth_it: bool = True) -> Iterator[Callable[[in
 
 @contextmanager
 def counted(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Call the result once for each of ``total`` pieces of work."""
-    if not sys.stderr.isatty():
+    """Call the result once for each of ``total`` pieces of work. Rows on the same terminal are progress enough."""
+    if not sys.stderr.isatty() or sys.stdout.isatty():
         yield lambda: None
         return
     from rich.console import Console
@@ -81,6 +87,7 @@ def counted(what: str, total: int) -> Iterator[Callable[[], None]]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
+        redirect_stdout=False,
     )
     with shown:
         task = shown.add_task(what, total=total)

@@ -40,11 +40,13 @@ def command(
     An array or record without a subindex is read whole.
     """
     number = node_id(node)
+    if file is not None and as_json:
+        raise click.UsageError("choose one of --output and --json")
     with live.network(interface, eds, timeout_s=timeout_s, quiet=quiet) as network:
         peer = live.node(network, number, eds)
         printer = output.Printer(live=True)
         if file is not None:
-            _into_file(list(objects.variables(peer, wanted[0])) if len(wanted) == 1 else [], file, block)
+            _into_file(list(objects.variables(peer, wanted[0])) if len(wanted) == 1 else [], file, block, quiet)
             return
         for text in wanted:
             for place, variable in enumerate(objects.variables(peer, text)):
@@ -61,12 +63,22 @@ def command(
                     objects.print_record(record, printer)
 
 
-def _into_file(found: list[NodeVariable], file: Path, block: bool) -> None:
-    """A single object's bytes, however large."""
+def _into_file(found: list[NodeVariable], file: Path, block: bool, quiet: bool) -> None:
+    """A single object's bytes, however large. What the file held before stays there until all of them came."""
     if len(found) != 1:
         raise click.UsageError("--output takes one object, with its subindex if it has several members")
     variable = found[0]
-    with file.open("w+b") as target, transfer_progress(f"{variable.text}") as progress:
-        variable.node.upload(variable.index, variable.subindex, block=block, into=target, progress=progress)
-        size = target.tell()
-    output.note(f"{file}: {size} byte{'s' * (size != 1)} of {variable.text}")
+    part = file.with_name(f"{file.name}.part")
+    try:
+        target = part.open("w+b")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(file)) from None
+    try:
+        with target, transfer_progress(f"{variable.text}") as progress:
+            variable.node.upload(variable.index, variable.subindex, block=block, into=target, progress=progress)
+            size = target.tell()
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+    if not quiet:
+        output.note(f"{file}: {size} byte{'s' * (size != 1)} of {variable.text}")

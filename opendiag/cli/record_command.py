@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 
-from opendiag.cli import live, output
+from opendiag.cli import EXIT_FINDINGS, live, output
 from opendiag.cli.end_of_stream import EndOfStream
 from opendiag.cli.live_log import LiveLog
 from opendiag.cli.options import EdsChoice, eds_options
 from opendiag.cli.ring import Ring
 from opendiag.cli.trigger import compile_trigger
 from opendiag.decode.records import Record
+from opendiag.errors import AdapterError
 from opendiag.frame import Frame
 from opendiag.logs import LogWriter, open_writer
 
@@ -22,23 +24,6 @@ from opendiag.logs import LogWriter, open_writer
 _FLUSH_S = 1.0
 #: A silent bus is looked at this often, to see whether the time after a trigger is over.
 _LOOK_S = 0.2
-#: "s" comes after those that end with it.
-_UNITS = {"ms": 0.001, "min": 60.0, "s": 1.0, "h": 3600.0}
-
-
-def _seconds(context: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
-    """As in 10, 10s, 500ms, 2min, 1h."""
-    if text is None:
-        return None
-    unit = next((unit for unit in _UNITS if text.endswith(unit)), "")
-    text, factor = text.removesuffix(unit), _UNITS.get(unit, 1.0)
-    try:
-        value = float(text) * factor
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise click.BadParameter("expected a time such as 10, 10s, 500ms, 2min or 1h")
-    return value
 
 
 @click.command(short_help="Write the frames of a bus into a file.")
@@ -46,10 +31,10 @@ def _seconds(context: click.Context, parameter: click.Parameter, text: str | Non
 @live.interface_option
 @eds_options
 @click.option("--trigger", "expression", metavar="EXPR", help="Keep only frames around this, as in 'state==FAULT'.")
-@click.option("--pre", metavar="TIME", callback=_seconds, help="Time before the trigger. [default: 10s]")
-@click.option("--post", metavar="TIME", callback=_seconds, help="Time after the trigger. [default: 30s]")
+@click.option("--pre", metavar="TIME", callback=live.seconds, help="Time before the trigger. [default: 10s]")
+@click.option("--post", metavar="TIME", callback=live.seconds, help="Time after the trigger. [default: 30s]")
 @click.option("--once", is_flag=True, help="End when the time after the first trigger is over.")
-@click.option("--for", "seconds", metavar="TIME", callback=_seconds, help="End after this time.")
+@click.option("--for", "seconds", metavar="TIME", callback=live.seconds, help="End after this time.")
 @click.option("--count", type=click.IntRange(1), metavar="N", help="End after N frames on the bus.")
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 @click.option("--listen-only", is_flag=True, help="The adapter acknowledges nothing, where it can be told so.")
@@ -82,14 +67,22 @@ def command(
         open_writer(file, overwrite=force) as writer,
     ):
         log = LiveLog(network, seconds, count, look_s=_LOOK_S)
-        if ring is None or fires is None:
-            _keep(_frames(log), writer)
-        else:
-            _keep(_around(log, ring, fires, eds, once), writer)
+        failure: AdapterError | None = None
+        try:
+            if ring is None or fires is None:
+                _keep(_frames(log), writer)
+            else:
+                _keep(_around(log, ring, fires, eds, once), writer)
+        except AdapterError as error:  # what came before is in the file
+            failure = error
         findings = log.findings
     output.log_notes(findings)
     if not quiet:
         output.note(_summary(file, log, writer, ring))
+    if failure is not None:
+        raise failure
+    if findings:
+        sys.exit(EXIT_FINDINGS)
 
 
 def _frames(log: LiveLog) -> Iterator[Frame | None]:
@@ -128,8 +121,8 @@ def _around(
 def _summary(file: Path, log: LiveLog, writer: LogWriter, ring: Ring | None) -> str:
     said = f"{file}: {writer.format}, {writer.frames} frame{'s' * (writer.frames != 1)}"
     if ring is not None:
-        fired = f"{ring.triggers} time{'s' * (ring.triggers != 1)}" if ring.triggers else "never"
-        said += f" of {ring.seen} on the bus; the trigger fired {fired}"
+        fired = f"fired {ring.triggers} time{'s' * (ring.triggers != 1)}" if ring.triggers else "never fired"
+        said += f" of {ring.seen} on the bus; the trigger {fired}"
         if ring.cut:
             said += f"; {ring.cut} frames left the buffer before their time"
     if writer.dropped:

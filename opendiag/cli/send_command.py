@@ -12,12 +12,12 @@ from opendiag.logs import parse_line
 @click.command(short_help="Send any CAN frame.")
 @click.argument("frames", nargs=-1, required=True, metavar="FRAME...")
 @live.interface_option
-@click.option("--wait", "wait_s", type=click.FloatRange(0, 3600), metavar="S", help="Show what comes for S seconds.")
-@click.option(
-    "--gap", "gap_s", type=click.FloatRange(0, 3600), default=0.0, metavar="S", help="Seconds between frames."
-)
+@click.option("--wait", "wait_s", metavar="TIME", callback=live.seconds, help="Show what comes for so long, as in 1s.")
+@click.option("--gap", "gap_s", metavar="TIME", callback=live.seconds, help="Time between frames, as in 10ms.")
 @click.option("-q", "--quiet", is_flag=True, help="No notes on stderr.")
-def command(frames: tuple[str, ...], interface: str | None, wait_s: float | None, gap_s: float, quiet: bool) -> None:
+def command(
+    frames: tuple[str, ...], interface: str | None, wait_s: float | None, gap_s: float | None, quiet: bool
+) -> None:
     """Send frames as they are. Transmits.
 
     FRAME is written as cansend and candump write it: 665#4041600000000000, or '665 [8] 40 41 60 00 00 00 00 00'.

@@ -24,6 +24,7 @@ from opendiag.simulate.node import SimNode
 
 _ADDRESS = re.compile(r"(?:(?P<host>.*):)?(?P<port>[0-9]+)")
 _LOOPBACK = "127.0.0.1"
+_MAX_PORT = 0xFFFF
 
 
 @click.command(short_help="Simulate devices, on a bus or for other programs.")
@@ -40,7 +41,7 @@ _LOOPBACK = "127.0.0.1"
 @click.option("--bit-rate", default="1M", show_default=True, metavar="RATE", help="Of the bus that --serve offers.")
 @click.option("--faults", type=click.Path(path_type=Path), metavar="FILE", help="Faults of that bus, as JSON.")
 @click.option("--seed", type=int, default=0, metavar="N", help="Of everything random in devices and faults.")
-@click.option("--for", "seconds", type=click.FloatRange(0), metavar="S", help="End after S seconds.")
+@click.option("--for", "seconds", metavar="TIME", callback=live.seconds, help="End after this time, as in 10s.")
 def command(
     devices: tuple[str, ...],
     interface: str | None,
@@ -89,13 +90,22 @@ def _faults(file: Path | None) -> list[Fault]:
     if file is None:
         return []
     try:
-        return [Fault.from_dict(item) for item in json.loads(file.read_text("utf-8"))]
-    except (ValueError, TypeError, AttributeError) as error:
+        listed = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise click.BadParameter(f"{file} is no JSON: {error}") from None
+    if not isinstance(listed, list):
+        raise click.BadParameter(f'{file}: expected a list of faults, such as [{{"action": "drop", "nth": 3}}]')
+    try:
+        return [Fault.from_dict(item) for item in listed]
+    except (ValueError, TypeError) as error:
         raise click.BadParameter(f"{file}: {error}") from None
 
 
 def _on_bus(names: tuple[str, ...], interface: str, seed: int, seconds: float | None) -> None:
     made = [_device(name, seed) for name in names]
+    numbers = [device.node_id for device in made]
+    if twice := [number for number in numbers if numbers.count(number) > 1]:
+        raise click.UsageError(f"two devices with node-ID {twice[0]}: say which, as in stepim=5")
     clock = RealClock()
     parsed = parse_interface(interface)
     if parsed.adapter == "sim":
@@ -125,6 +135,10 @@ def _served(
     host, port = (found["host"] or _LOOPBACK, int(found["port"])) if found is not None else (_LOOPBACK, SIM_PORT)
     parsed = parse_interface(f"sim:{','.join(names)}@{bit_rate}")
     world = simulated_world(parsed, RealClock(), faults=faults, seed=seed)
+    if port > _MAX_PORT:
+        raise click.UsageError(f"--serve: {port} is no TCP port: expected 0 to {_MAX_PORT}")
+    # It acknowledges: a device that is alone on its bus sends nothing but errors.
+    listener = world.bus.attach(name="opendiag sim")
     with BusServer(lambda name: ServedSim(world, name), host=host, port=port) as server:
         rate = (parsed.bit_rate or DEFAULT_BIT_RATE) / 1e6
         output.note(f"{_listed(list(world.devices.values()))} on a simulated bus of {rate:g} Mbit/s.")
@@ -140,6 +154,7 @@ def _served(
                 time.sleep(0.05)
                 with world.lock:
                     world.advance()
+                    listener.receive()
         except KeyboardInterrupt:
             pass
     counters = world.bus.statistics()

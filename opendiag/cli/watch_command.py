@@ -10,6 +10,7 @@ from opendiag.cli.live_log import LiveLog
 from opendiag.cli.options import EdsChoice, eds_options
 from opendiag.cli.run import Run
 from opendiag.cli.show import show
+from opendiag.errors import AdapterError
 
 
 @click.command(short_help="Say what goes on on a bus, live.")
@@ -20,7 +21,7 @@ from opendiag.cli.show import show
 @click.option("--node", "nodes", multiple=True, metavar="N", help="Only this node. May be repeated.")
 @click.option("--only", metavar="KINDS", help=f"Only these services, by comma: {','.join(KINDS)}.")
 @click.option("--object", "objects", multiple=True, metavar="6041[:00]", help="Only this object. May be repeated.")
-@click.option("--for", "seconds", type=click.FloatRange(0), metavar="S", help="End after S seconds.")
+@click.option("--for", "seconds", metavar="TIME", callback=live.seconds, help="End after this time, as in 10s.")
 @click.option("--count", type=click.IntRange(1), metavar="N", help="End after N frames.")
 @click.option("--listen-only", is_flag=True, help="The adapter acknowledges nothing, where it can be told so.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on each line.")
@@ -52,6 +53,14 @@ def command(
     chosen = make_filter(nodes, only, objects, changes, None, None)
     with live.network(interface, eds, listen_only=listen_only, quiet=quiet) as network:
         run = Run(LiveLog(network, seconds, count), eds, chosen)
-        show(run, by_frame=by_frame, as_json=as_json, as_csv=as_csv)
         name = network.name
-    run.finish(name, quiet)
+        failure: AdapterError | None = None
+        try:
+            show(run, by_frame=by_frame, as_json=as_json, as_csv=as_csv)
+        except AdapterError as error:
+            failure = error
+    try:
+        run.finish(name, quiet)
+    finally:
+        if failure is not None:
+            raise failure

@@ -98,9 +98,12 @@ def _of_the_bus(s: Situation) -> list[Finding]:
     found = _all(s, (bus_causes.bit_rate, bus_causes.bus_off))
     if found:
         return found
-    refused = any(at >= s.asked_at for at, _ in s.watch.send_failures) and not s.not_acknowledged
-    order = (bus_causes.bus_empty, bus_causes.not_sent)
-    return _all(s, order[::-1] if refused else order)
+    empty, not_sent = bus_causes.bus_empty(s), bus_causes.not_sent(s)
+    refused = any(at >= s.asked_at for at, _ in s.watch.send_failures)
+    if empty is not None and not refused:
+        return [empty]  # that it was not acknowledged is said there
+    order = (not_sent, empty) if refused and not s.not_acknowledged else (empty, not_sent)
+    return [finding for finding in order if finding is not None]
 
 
 def _of_the_node(s: Situation) -> list[Finding]:

@@ -20,12 +20,12 @@ class Clock(Protocol):
 
 
 class RealClock:
-    """Seconds since the epoch as they were when it was made, counted on without ever being set back."""
+    """Counts on from ``start``, or from the seconds since the epoch when it was made, and is never set back."""
 
     runs = True
 
-    def __init__(self) -> None:
-        self._start = time.time() - time.perf_counter()
+    def __init__(self, start: float | None = None) -> None:
+        self._start = (time.time() if start is None else start) - time.perf_counter()
 
     def now(self) -> float:
         return self._start + time.perf_counter()

@@ -44,7 +44,8 @@ def connect(
 
     Raises BadInterface, AdapterNotFound, MissingDependency, UnknownDictionary, DictionaryFileError.
     """
-    clock = clock or RealClock()
+    if clock is None:
+        clock = RealClock(interface.now if isinstance(interface, SimBus) else None)
     port, bit_rate = _open(interface, clock, listen_only)
     return Network(
         port,

@@ -17,6 +17,8 @@ from opendiag.errors import (
 )
 from opendiag.frame import Frame
 from opendiag.master.clock import ManualClock
+from opendiag.simulate.bus import SimBus
+from opendiag.simulate.devices import make_device
 
 
 @pytest.fixture
@@ -269,6 +271,14 @@ def test_a_bus_that_was_handed_in_stays_open():
         with opendiag.connect(bus) as network:
             network.send(Frame(0x123, b"\x01"))
         bus.send(can.Message(arbitration_id=1, is_extended_id=False))
+
+
+def test_a_simulated_bus_that_was_handed_in_goes_on_from_its_own_time():
+    bus = SimBus()
+    bus.attach(make_device("stepim"))
+    with opendiag.connect(bus) as network:
+        assert network[101].upload(0x1018, 1) == bytes.fromhex("e1020000")
+        assert network.clock.now() < 60
 
 
 def test_the_canopen_package_works_on_the_same_bus():

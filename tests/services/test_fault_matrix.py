@@ -194,7 +194,7 @@ def count_frames(kind, size):
 def places(frames):
     if frames <= 600 or os.environ.get("OPENDIAG_FULL_MATRIX"):
         return range(frames)
-    chosen = {*range(12), *range(frames - 24, frames), *range(12, frames, 203)}
+    chosen = {*range(12), *range(frames - 24, frames), *range(12, frames, 331)}
     if frames < 2000:  # blocks
         chosen.update(place for border in range(127, frames, 128) for place in range(border - 1, border + 4))
     return sorted(place for place in chosen if 0 <= place < frames)
@@ -223,13 +223,14 @@ def check(kind, size, fault, at):
 
 
 def follow(line, kind, data, what):
-    """The next transfers work: another object, and the same one in the same way."""
+    """The next transfers work: another object, and the same one in the same way with fewer bytes."""
     other = line.client.upload(*OTHER, line.now)
     line.run(other)
     assert other.error is None and other.data == OTHER_DATA, f"{what}: the next read: {other!r} {other.data!r}"
+    data = data[:20]
     again = begin(line, kind, data)
     line.run(again)
-    assert again.error is None, f"{what}: the same once more: {again!r}"
+    assert again.error is None, f"{what}: the same object once more: {again!r}"
     assert (again.data if kind.endswith("upload") else line.store.objects[OBJECT]) == data, what
 
 
