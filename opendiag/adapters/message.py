@@ -12,6 +12,15 @@ def from_message(message: Message) -> Frame:
 
     Raises ValueError for a message that no CAN bus can carry; python-can does not check them by itself.
     """
+    if not (message.is_error_frame or message.is_remote_frame or message.is_fd):  # by far the most
+        return Frame(
+            message.arbitration_id,
+            bytes(message.data),
+            message.is_extended_id,
+            channel=None if message.channel is None else str(message.channel),
+            direction="rx" if message.is_rx else "tx",
+            time_ns=round(message.timestamp * 1e9) if message.timestamp else None,
+        )
     dlc = message.dlc if message.is_remote_frame else -1
     can_id = message.arbitration_id
     return Frame(

@@ -35,6 +35,13 @@ def seconds(context: click.Context, parameter: click.Parameter, text: str | None
     return value
 
 
+def _timeout(context: click.Context, parameter: click.Parameter, text: str) -> float:
+    value = seconds(context, parameter, text) or 0.0
+    if not 0.001 <= value <= 3600:
+        raise click.BadParameter(f"{text} is no time for an answer: expected 1ms to 1h")
+    return value
+
+
 def interface_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """-i; the command gets the text as ``interface``, or None."""
 
@@ -54,16 +61,16 @@ def interface_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def timeout_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--timeout, seconds for each answer."""
+    """--timeout, for each answer; the command gets seconds as ``timeout_s``."""
 
     @click.option(
         "--timeout",
         "timeout_s",
-        type=click.FloatRange(0.001, 3600),
-        default=0.5,
+        callback=_timeout,
+        default="500ms",
         show_default=True,
-        metavar="S",
-        help="Seconds that a node may take for each answer.",
+        metavar="TIME",
+        help="Time that a node may take for each answer.",
     )
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:

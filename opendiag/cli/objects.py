@@ -9,7 +9,7 @@ import click
 from opendiag.cli import output
 from opendiag.decode.records import Record
 from opendiag.decode.render import row
-from opendiag.errors import ObjectNotFound, SdoAborted, SdoError
+from opendiag.errors import ObjectNotFound, SdoAborted, SdoError, SdoTimeout
 from opendiag.master.node import Node
 from opendiag.master.variable import NodeRecord, NodeVariable
 from opendiag.wire.sdo_abort import SdoAbortCode
@@ -70,5 +70,12 @@ def failed(variable: NodeVariable, error: SdoError) -> Record:
         subindex=variable.subindex,
         name=variable.name or None,
         abort_code=error.code if isinstance(error, SdoAborted) else None,
-        text=error.text if isinstance(error, SdoAborted) else str(error),
+        text=_why(error),
     )
+
+
+def _why(error: SdoError) -> str:
+    """Without the node and the object, which have columns of their own."""
+    if isinstance(error, SdoTimeout):
+        return f"no answer within {error.waited_s:g} s"
+    return error.text if isinstance(error, SdoAborted) else str(error)

@@ -68,6 +68,8 @@ def _into_file(found: list[NodeVariable], file: Path, block: bool, quiet: bool) 
     if len(found) != 1:
         raise click.UsageError("--output takes one object, with its subindex if it has several members")
     variable = found[0]
+    if file.is_dir():
+        raise click.UsageError(f"--output: {file} is a directory")
     part = file.with_name(f"{file.name}.part")
     try:
         target = part.open("w+b")

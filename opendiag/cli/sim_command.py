@@ -120,7 +120,7 @@ def _on_bus(names: tuple[str, ...], interface: str, seed: int, seconds: float | 
     finally:
         port.close()
     lost = f", {runner.not_sent} not sent" if runner.not_sent else ""
-    output.note(f"{runner.received} frames received, {runner.sent} sent{lost}.")
+    output.note(f"{_frames(runner.received)} received, {runner.sent} sent{lost}.")
 
 
 def _device(text: str, seed: int) -> SimNode:
@@ -158,7 +158,11 @@ def _served(
         except KeyboardInterrupt:
             pass
     counters = world.bus.statistics()
-    output.note(f"{counters.frames} frames, {counters.error_frames} error frames on the bus.")
+    output.note(f"{_frames(counters.frames)}, {_frames(counters.error_frames, 'error ')} on the bus.")
+
+
+def _frames(count: int, kind: str = "") -> str:
+    return f"{count} {kind}frame{'s' * (count != 1)}"
 
 
 def _listed(devices: list[SimNode]) -> str:

@@ -95,7 +95,10 @@ class _Climb:
     def adapter_step(self) -> Plan[Step]:
         now = yield Now()
         s = self.situation(now, now)
-        found = _found(bus_causes.listen_only(s), bus_causes.bus_off(s))
+        off = bus_causes.bus_off(s)
+        found = _found(bus_causes.listen_only(s), off)
+        if found and found[0] is off and bus_causes.bit_rate(s) is not None:
+            return Step("adapter", None, off.sentence)  # a consequence, and the bit rate has its own rung
         if found:
             return _broken("adapter", found)
         state = f", {s.adapter.bus_state}" if s.adapter.bus_state else ""
@@ -131,7 +134,8 @@ class _Climb:
         if self.watch.last_at is None:
             return Step("bit rate", None, "Without a frame on the bus nothing can be said of the bit rate.")
         errors = self.watch.errors
-        if not errors.seen_since(s.since, *CODING):
+        # Whoever joins a running bus sees half a frame, and its own start disturbs: that is before the first one.
+        if not errors.seen_since(max(s.since, self.watch.first_at or 0.0), *CODING):
             return Step("bit rate", True, f"Frames come without errors{s.at_bit_rate}.")
         text = errors.text(*CODING)
         disturbed = Finding(

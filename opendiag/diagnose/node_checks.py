@@ -63,10 +63,10 @@ def sdo_step(node_id: int, timeout_s: float, why: Why) -> Plan[Step]:
     asked_at = yield Now()
     try:
         raw = yield SdoRead(node_id, 0x1000, 0, timeout_s)
-    except SdoAborted as error:
-        return Step("SDO", True, f"It answers, and refuses 1000:00: {error.text}.")
     except SdoError as error:
-        findings = error.why if isinstance(error, SdoTimeout) and error.why else ()
+        findings = error.why
+        if isinstance(error, SdoAborted) and not findings:
+            return Step("SDO", True, f"It answers, and refuses 1000:00: {error.text}.")
         if isinstance(error, SdoTimeout) and not findings:
             findings = why(asked_at, (yield Now()))
         return Step("SDO", False, f"{error}.", findings)
@@ -75,10 +75,10 @@ def sdo_step(node_id: int, timeout_s: float, why: Why) -> Plan[Step]:
     for index, subindex, name in _OBJECTS:
         try:
             raw = yield SdoRead(node_id, index, subindex, timeout_s)
-        except SdoAborted:
-            continue  # optional, or a device that takes liberties
         except SdoError as error:
-            findings = (*findings, *(error.why if isinstance(error, SdoTimeout) else ()))
+            if isinstance(error, SdoAborted) and not error.why:
+                continue  # optional, or a device that takes liberties
+            findings = (*findings, *error.why)
             return Step("SDO", False, f"1000:00 was read, but then: {error}.", findings)
         said.append(f"{name} {_value(index, raw)}")
         if index == 0x1001 and raw and raw[0]:

@@ -20,6 +20,8 @@ FORGET_S = 10.0
 #: An answer counts as somebody else's when a request on its own channel came this short a time before.
 _BELONGS_S = 5.0
 _MOST_OPEN = 256
+#: High byte of 1200h..127Fh.
+_SERVER_AREA = 0x12
 _KEPT = 16
 
 Key = int
@@ -124,6 +126,12 @@ class ChannelFacts:
     #: The last expedited write to 1200h..127Fh, until the server confirms it.
     writing: bytes = b""
 
+    def belongs_to_somebody(self, now: float) -> bool:
+        """Did anybody ask on this channel a short time before?"""
+        if self.asked_at is not None and now - self.asked_at <= _BELONGS_S:
+            return True
+        return bool(self.foreign_since(now - _BELONGS_S))
+
     def foreign_since(self, since: float) -> list[tuple[float, bytes]]:
         """Of the last ones that are remembered."""
         return [request for request in self.foreign if request[0] >= since]
@@ -202,15 +210,13 @@ class SdoWatch:
     def answer(self, facts: ChannelFacts, frame: Frame, text: str, now: float) -> None:
         """A frame on the channel's response CAN-ID."""
         data = frame.data
-        asked_before = facts.asked_at if facts.asked_at is not None else -FORGET_S
-        belongs = bool(facts.foreign_since(now - _BELONGS_S)) or now - asked_before <= _BELONGS_S
         facts.answers += 1
         facts.answered_at = now
         if not data:
             return
         if data[0] in (ABORT, _BLOCK_ENDED):
             facts.in_block = False
-        if len(data) >= 4:
+        if len(data) >= 4 and data[2] == _SERVER_AREA:
             self._learn(facts, data)
         asked = self._take(facts, data)
         if asked is not None:
@@ -218,7 +224,7 @@ class SdoWatch:
             if asked.given_up:
                 facts.late.last_at = now
                 facts.late.slowest_s = max(facts.late.slowest_s or 0.0, now - asked.at)
-        elif not belongs and self.waiting:
+        elif self.waiting and not facts.belongs_to_somebody(now):
             self.elsewhere(frame, text, now)
 
     def _take(self, facts: ChannelFacts, data: bytes) -> Asked | None:
@@ -288,4 +294,4 @@ class SdoWatch:
 
 
 def _is_server_parameter(data: bytes) -> bool:
-    return data[2] == 0x12 and data[1] < 0x80 and data[3] in (1, 2)
+    return data[2] == _SERVER_AREA and data[1] < 0x80 and data[3] in (1, 2)

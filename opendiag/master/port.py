@@ -46,8 +46,11 @@ class CanPort:
     runs_in_thread = True
 
     def __init__(self, bus: can.BusABC, name: str, now: Callable[[], float], borrowed: bool = False) -> None:
+        import can
+
         from opendiag.adapters.message import from_message, to_message
 
+        self._errors = (can.CanError, OSError)
         self.name = name
         self.listen_only = bool(getattr(bus, "listen_only", False))
         self.bus = bus
@@ -60,19 +63,18 @@ class CanPort:
         self.notes: list[str] = []
 
     def send(self, frame: Frame) -> None:
-        import can
-
         if self._closed:
             raise AdapterClosed(self.name, "closed")
         if self.listen_only:
             raise SendFailed(self.name, "opened to listen only")
         message = self._to_message(frame)
-        patience = time.monotonic() + _QUEUE_FULL_S
+        patience: float | None = None
         while True:
             try:
                 self.bus.send(message)
                 return
-            except (can.CanError, OSError) as error:
+            except self._errors as error:
+                patience = patience or time.monotonic() + _QUEUE_FULL_S
                 code = getattr(error, "error_code", None) or getattr(error, "errno", None)
                 if code == errno.ENOBUFS and time.monotonic() < patience:
                     time.sleep(0.001)

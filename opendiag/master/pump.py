@@ -170,6 +170,7 @@ class Pump:
                 self.check_open()
             finally:
                 self._reading.release()
+                self._wake_all()  # a reader may have left in between: what came is theirs, or they have to read
         return now
 
     def wait(self, awaited: Awaited, until: float | None = None) -> bool:

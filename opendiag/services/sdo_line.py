@@ -13,6 +13,9 @@ from opendiag.services.sdo_transfer import Conversation, LateAnswer, SdoLatency,
 
 #: The silence after an attempt was given up, in seconds: what is still under way arrives in it.
 QUIET_S = 0.02
+#: Objects are read again and again: their requests are made once.
+_READ = 0x40
+_REQUESTS_KEPT = 1000
 
 
 class SdoLine:
@@ -40,6 +43,7 @@ class SdoLine:
         self._late = LateAnswers()
         self._odd_before = 0
         self._reported: set[str] = set()
+        self._requests: dict[bytes, Frame] = {}
 
     def frames_to_send(self) -> list[Frame]:
         """In the order to send them."""
@@ -59,7 +63,12 @@ class SdoLine:
 
     def send(self, data: bytes, now: float) -> None:
         """One message, and the wait for its answer."""
-        self._out.append(self.channel.request(data))
+        frame = self._requests.get(data)
+        if frame is None:
+            frame = self.channel.request(data)
+            if data[0] == _READ and len(self._requests) < _REQUESTS_KEPT:
+                self._requests[data] = frame
+        self._out.append(frame)
         self._open = True
         self._asked_at = now
         self._step_ends = now + self.timeout_s

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 from opendiag.errors import WireError
@@ -275,11 +276,13 @@ _RESPONSES: tuple[_Decoder[Response] | None, ...] = _table(
 )
 
 
+@lru_cache(maxsize=1024)  # buses repeat themselves
 def decode_request(data: bytes) -> Request:
     """What a client sent, outside the data phase of a block download. Raise WireError."""
     return _decode(_REQUESTS, data, "client")
 
 
+@lru_cache(maxsize=1024)
 def decode_response(data: bytes) -> Response:
     """What a server sent, outside the data phase of a block upload. Raise WireError."""
     return _decode(_RESPONSES, data, "server")

@@ -102,14 +102,14 @@ Check = Callable[[World], None]
 
 @dataclass(frozen=True)
 class Case:
-    """``talk`` is what is said on the node's SDO channel (">" to it, "<" from it); ``wire`` any other look at frames."""
+    """``talk`` is said on the node's SDO channel, ">" to it and "<" from it; ``wire`` is any other look at frames."""
 
     situation: str
     variant: str
     copes: Check
     talk: Sequence[str] = ()
     wire: Check | None = None
-    quirks: NodeQuirks = NodeQuirks()
+    quirks: NodeQuirks = field(default_factory=NodeQuirks)
     latency_s: float = 0.0
     faults: Sequence[Fault] = ()
     without: Sequence[int] = ()
