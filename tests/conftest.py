@@ -1,6 +1,7 @@
 """What all tests share: how hypothesis runs, and where the material is that does not live in this repository."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -29,5 +30,24 @@ def corpus():
 
 @pytest.fixture(scope="session")
 def lab():
-    """Directory of the scripts that run a command under a second Linux kernel with SocketCAN."""
-    return _directory("OPENDIAG_LAB", "the scripts of a second Linux kernel with SocketCAN")
+    """Runs a command under a second Linux kernel with SocketCAN: lab(command, ...) gives its CompletedProcess."""
+    program = os.environ.get("OPENDIAG_LAB")
+    if not program:
+        pytest.skip("OPENDIAG_LAB is not set: it names the program that runs a command under a kernel with SocketCAN")
+    if not os.access(program, os.X_OK):
+        pytest.skip(f"OPENDIAG_LAB={program} cannot be executed")
+    probe = subprocess.run(
+        [program, "run", "--timeout", "30", "--", "true"], capture_output=True, text=True, timeout=90
+    )
+    if probe.returncode:
+        pytest.skip(f"{program} does not run here: {probe.stderr.strip().splitlines()[-1:]}")
+
+    def run(*command, timeout_s=60):
+        return subprocess.run(
+            [program, "run", "--timeout", str(timeout_s), "--", *command],
+            capture_output=True,
+            text=True,
+            timeout=timeout_s + 60,
+        )
+
+    return run

@@ -11,6 +11,8 @@ import click
 
 from opendiag.cli import output
 from opendiag.cli.options import EdsChoice
+from opendiag.errors import SdoTimeout
+from opendiag.findings import Severity
 from opendiag.master.connect import connect
 from opendiag.master.network import Network
 from opendiag.master.node import Node
@@ -98,14 +100,18 @@ def network(
     )
     for text in [] if quiet else getattr(made.port, "notes", []):
         output.note(f"{made.name}: {text}")
+    least = Severity.INFO
     try:
         if interface is None and not quiet:
             output.note(SIMULATED if made.name == "sim" else SERVED)
         yield made
+    except SdoTimeout:
+        least = Severity.WARNING  # the error says itself how often it was tried
+        raise
     finally:
         made.close()
-        if not quiet:
-            for oddity in made.oddities:
+        for oddity in () if quiet else made.oddities:
+            if oddity.finding.severity >= least:
                 output.note(str(oddity.finding))
 
 

@@ -161,6 +161,8 @@ class Decoder:
         return [self._record(frame, "time", link, raw=frame.data, value=text, text=text, details=details)]
 
     def _emcy(self, bus: Bus, link: Link, frame: Frame) -> list[Record]:
+        if not frame.data:  # how nodes said it before CiA 301 had the boot-up message
+            return [self._boot_up(bus, link, frame, flags=("legacy-boot-up",))]
         try:
             message = emcy.Emcy.decode(frame.data)
         except WireError as error:
@@ -186,6 +188,16 @@ class Decoder:
             )
         ]
 
+    def _boot_up(self, bus: Bus, link: Link, frame: Frame, flags: tuple[str, ...] = ()) -> Record:
+        node = bus.node(link.connection.node_id)
+        node.reset()
+        bus.changed(node)
+        bus.last.pop(("heartbeat", node.node_id), None)
+        bus.last.pop(("guarding", node.node_id), None)
+        text = "the node has started and enters pre-operational by itself"
+        state = nmt.NmtState.INITIALISING.name
+        return self._record(frame, "boot-up", link, raw=frame.data, state=state, text=text, flags=flags)
+
     def _error_control(self, bus: Bus, link: Link, frame: Frame) -> list[Record]:
         node = bus.node(link.connection.node_id)
         asked, node.guard_asked = node.guard_asked, False
@@ -197,12 +209,7 @@ class Decoder:
         if not message.is_boot_up and (asked or message.toggle or node.guard_toggle):
             return [self._guarding(bus, link, frame, node, message)]
         if message.is_boot_up:
-            node.reset()
-            bus.changed(node)
-            bus.last.pop(("heartbeat", node.node_id), None)
-            bus.last.pop(("guarding", node.node_id), None)
-            text = "the node has started and enters pre-operational by itself"
-            return [self._record(frame, "boot-up", link, raw=frame.data, state=message.state.name, text=text)]
+            return [self._boot_up(bus, link, frame)]
         repeated = bus.is_repeated(("heartbeat", node.node_id), message.state)
         flags = ("unchanged",) if repeated else ()
         return [

@@ -94,6 +94,8 @@ class _Climb:
 
     def adapter_step(self) -> Plan[Step]:
         now = yield Now()
+        if self.watch.started_at is None:  # it listens from now on, heard or not
+            self.watch.started_at = now
         s = self.situation(now, now)
         off = bus_causes.bus_off(s)
         found = _found(bus_causes.listen_only(s), off)

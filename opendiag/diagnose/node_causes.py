@@ -46,14 +46,14 @@ def other_cob_id(s: Situation) -> Finding | None:
     ids = f"{_id(s.channel.request_id)} / {_id(s.channel.response_id)}"
     seen = [e for e in s.facts.elsewhere if e.at >= s.asked_at and (e.index, e.subindex) == (s.index, s.subindex)]
     if seen:
-        last = seen[-1]
+        first = seen[0]  # those after it answer our repetitions
         return _finding(
             s,
             codes.OTHER_COB_ID,
-            f"An answer for {s.object} came on CAN-ID {last.can_id_text}, {seconds(last.at - s.asked_at)} after the "
+            f"An answer for {s.object} came on CAN-ID {first.can_id_text}, {seconds(first.at - s.asked_at)} after the "
             f"request; it was expected on {_id(s.channel.response_id)}.",
             "Check the node's 1200h:02, and use an SDO channel with that CAN-ID.",
-            f"{last.can_id_text} {last.data.hex(' ').upper()}",
+            f"{first.can_id_text} {first.data.hex(' ').upper()}",
         )
     server = s.watch.sdo.server(s.node_id, s.channel.number)
     if server is None or server.request_cob_id is None or server.response_cob_id is None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from opendiag.diagnose import codes, node_causes
+from opendiag.diagnose import bus_causes, codes, node_causes
 from opendiag.diagnose.error_tally import BusError
 from opendiag.diagnose.report import Step
 from opendiag.diagnose.situation import Situation, seconds
 from opendiag.errors import SdoAborted, SdoError, SdoTimeout
 from opendiag.findings import Finding, Severity
-from opendiag.services.plans import Now, Plan, SdoRead
+from opendiag.services.plans import Now, Plan, SdoRead, Sleep
 from opendiag.wire.emcy import error_register_names
 from opendiag.wire.nmt import NmtState
 
 Why = Callable[[float, float], tuple[Finding, ...]]
+#: An answer after so many more time-outs is still one.
+_PATIENCE = 3
 #: More boot-ups than the one at power-on.
 _MANY_BOOT_UPS = 2
 #: index, subindex, name
@@ -37,7 +40,7 @@ def node_step(s: Situation) -> Step:
     if node.boot_up_count >= _MANY_BOOT_UPS:
         findings = (_reboots(s),)
     if s.beats_missing:
-        absent = node_causes.node_absent(s)
+        absent = (bus_causes.bus_empty(s) if s.fell_silent else None) or node_causes.node_absent(s)
         if absent is not None:
             return Step("node", False, absent.sentence, (absent, *findings))
     if node.state is None:
@@ -67,7 +70,8 @@ def sdo_step(node_id: int, timeout_s: float, why: Why) -> Plan[Step]:
         findings = error.why
         if isinstance(error, SdoAborted) and not findings:
             return Step("SDO", True, f"It answers, and refuses 1000:00: {error.text}.")
-        if isinstance(error, SdoTimeout) and not findings:
+        if isinstance(error, SdoTimeout) and findings[:1] in ((), *((f,) for f in findings if f.code == codes.SILENT)):
+            yield Sleep(_PATIENCE * timeout_s)  # it may be slower still
             findings = why(asked_at, (yield Now()))
         return Step("SDO", False, f"{error}.", findings)
     said = [f"device type {int.from_bytes(raw, 'little'):08X}h"]
@@ -134,6 +138,8 @@ def _node_health(s: Situation, said: list[str]) -> list[Finding]:
         )
     if s.facts.late.count and (slow := node_causes.late(s)) is not None:
         findings.append(slow)
+    if (other := node_causes.other_master(s)) is not None:  # it went well this time
+        findings.append(replace(other, severity=Severity.WARNING))
     emcy = s.node.emcy
     if emcy is not None and emcy.code:
         findings.append(

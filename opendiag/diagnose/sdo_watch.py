@@ -87,6 +87,8 @@ class Asked:
     at: float
     first_at: float
     given_up: bool = False
+    #: When the same request was sent before and given up: the answer may be to that one.
+    earlier: float | None = None
     #: The same request was seen on another channel: an answer elsewhere may be to that one.
     shadowed: bool = False
 
@@ -185,6 +187,7 @@ class SdoWatch:
             open_ = self.waiting.setdefault(object_, {})
             before = open_.get(facts.request)
             if before is not None and before.data == data:
+                before.earlier = before.at if before.given_up else None
                 before.at, before.given_up = now, False
             else:
                 before = open_[facts.request] = Asked(facts, bytes(data), now, now)
@@ -220,10 +223,15 @@ class SdoWatch:
             self._learn(facts, data)
         asked = self._take(facts, data)
         if asked is not None:
-            facts.latency.add(now - asked.at)
-            if asked.given_up:
+            earlier = _answers_earlier(facts, asked, now)
+            took = now - (asked.at if earlier is None else earlier)
+            facts.latency.add(took)
+            if asked.given_up or earlier is not None:
                 facts.late.last_at = now
-                facts.late.slowest_s = max(facts.late.slowest_s or 0.0, now - asked.at)
+                facts.late.slowest_s = max(facts.late.slowest_s or 0.0, took)
+            if earlier is not None:  # and the answer to the present one is still to come, to nobody
+                asked.earlier, asked.given_up = None, True
+                self.waiting.setdefault(bytes(asked.data[1:4]), {})[facts.request] = asked
         elif self.waiting and not facts.belongs_to_somebody(now):
             self.elsewhere(frame, text, now)
 
@@ -291,6 +299,17 @@ class SdoWatch:
         else:
             response = value
         self.servers[node_id, number] = ServerParameter(request, response, "traffic")
+
+
+def _answers_earlier(facts: ChannelFacts, asked: Asked, now: float) -> float | None:
+    """When the request was sent before, if it is that one which is answered: a server keeps to the order.
+
+    After a lost frame the repeated request would be answered as fast as any; what takes long is the first one's.
+    """
+    waited = facts.timeout_s or 0.0
+    if asked.earlier is None or now - asked.at <= waited / 2 or now - asked.earlier > 4 * waited:
+        return None
+    return asked.earlier
 
 
 def _is_server_parameter(data: bytes) -> bool:

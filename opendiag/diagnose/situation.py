@@ -80,7 +80,8 @@ class Situation:
     @property
     def confirmed(self) -> bool:
         """Somebody acknowledged the request."""
-        return self.adapter.sent_ok is True or self.watch.confirmed_since(self.channel, self.asked_at)
+        asked = self.facts.asked_at is not None and self.facts.asked_at >= self.asked_at
+        return (asked and self.adapter.sent_ok is True) or self.watch.confirmed_since(self.channel, self.asked_at)
 
     @property
     def not_acknowledged(self) -> bool:

@@ -157,6 +157,8 @@ class BusWatch:
         facts = self.uses(channel)
         late = facts.late
         late.count += 1
+        if late.last_at == now and late.slowest_s is not None and facts.timeout_s is not None:
+            late_by_s = min(late_by_s, late.slowest_s - facts.timeout_s)  # counted from the right request
         late.last_at = now
         late.max_by_s = max(late.max_by_s, late_by_s)
         if facts.timeout_s is not None:
@@ -270,7 +272,10 @@ class BusWatch:
             self.sdo.restarted(node_id)
 
     def _emcy(self, seen: CanIdSeen, frame: Frame, now: float) -> None:
-        if len(frame.data) == 8:
+        if not frame.data:  # how nodes said boot-up before CiA 301 had a message for it
+            self.nodes[seen.connection.node_id].error_control(b"\0", now)
+            self.sdo.restarted(seen.connection.node_id)
+        elif len(frame.data) == 8:
             node = self.nodes[seen.connection.node_id]
             node.emcy, node.emcy_at = Emcy.decode(frame.data), now
 

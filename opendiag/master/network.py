@@ -149,7 +149,8 @@ class Network:
         try:
             for variable, transfer in zip(variables, pending, strict=True):
                 try:
-                    results.append(variable.decode(transfer.result()))
+                    raw = variable.fitted(transfer.result(), transfer.transfer)
+                    results.append(variable.decode(raw))
                 except SdoError as error:
                     if errors == "raise":
                         raise
@@ -243,12 +244,16 @@ class Network:
     def facts(self) -> AdapterFacts:
         """What the adapter says of itself, as far as it does."""
         port = self.port
+        state, tx_errors = getattr(port, "bus_state", None), getattr(port, "tx_errors", None)
+        # Without an acknowledge the controller tries again at once and counts each time, up to error-passive.
+        well = not port.listen_only and state == "error-active" and tx_errors == 0
         return AdapterFacts(
             name=self.name,
             listen_only=port.listen_only,
-            bus_state=getattr(port, "bus_state", None),
+            sent_ok=True if well else None,
+            bus_state=state,
             bit_rate=self.bit_rate,
-            tx_errors=getattr(port, "tx_errors", None),
+            tx_errors=tx_errors,
             rx_errors=getattr(port, "rx_errors", None),
         )
 

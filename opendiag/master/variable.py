@@ -19,6 +19,7 @@ from opendiag.errors import ObjectNotFound, ValueRefused, WireError
 
 if TYPE_CHECKING:
     from opendiag.master.node import Node
+    from opendiag.services.sdo_transfer import SdoTransfer
 
 
 class NodeVariable:
@@ -56,7 +57,19 @@ class NodeVariable:
         Raises SdoError, AdapterError, BlockingCall, and WireError when the device sends another number of bytes
         than the type has.
         """
-        return self.decode(self.node.upload(self.index, self.subindex, timeout_s=timeout_s))
+        return self.decode(self.upload(timeout_s=timeout_s))
+
+    def upload(self, *, block: bool = False, timeout_s: float | None = None) -> bytes:
+        """The bytes. Of an answer that does not say how many of its four count, as many as the type has."""
+        pending = self.node.begin_upload(self.index, self.subindex, block=block, timeout_s=timeout_s)
+        return self.fitted(pending.result(), pending.transfer)
+
+    def fitted(self, raw: bytes, transfer: SdoTransfer) -> bytes:
+        """As `upload` does it, for a transfer that was begun by itself."""
+        if not any(oddity.code == "SDO-UNSIZED" for oddity in transfer.oddities):
+            return raw
+        variable = self.description
+        return raw if variable is None else raw[: datatypes.byte_width(variable.data_type)]
 
     def write(self, value: Value, force: bool = False, timeout_s: float | None = None) -> None:
         """Write a value of the object's type, or its bytes.

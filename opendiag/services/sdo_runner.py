@@ -215,15 +215,20 @@ class SdoRunner(SdoLine):
         self._quiet_limit = now + self.timeout_s
         self._woken = False
 
-    def _may_restart(self, talk: Conversation | None, transfer: SdoTransfer) -> bool:
+    def _restarts(self, talk: Conversation | None, transfer: SdoTransfer, why: str) -> bool:
+        """May the transfer begin again? Then that is reported."""
         restartable = talk is None or talk.restartable
-        return restartable and transfer.attempts <= transfer.restarts and transfer.stream.rewind()
+        if not (restartable and transfer.attempts <= transfer.restarts and transfer.stream.rewind()):
+            return False
+        what = f"{transfer.action} of {transfer.index:04X}:{transfer.subindex:02X}"
+        self.odd("SDO-RESTARTED", Severity.INFO, f"A {what} was begun again: {why}.", b"")
+        return True
 
     def _timed_out(self, now: float, final: bool = False) -> None:
         transfer, talk = self._transfer, self._talk
         assert transfer is not None
         self._leave(SdoAbortCode.TIMED_OUT, now)
-        if not final and self._may_restart(talk, transfer):
+        if not final and self._restarts(talk, transfer, f"no answer within {transfer.timeout_s:g} s"):
             return
         waited = transfer.total_timeout_s if final else transfer.timeout_s
         may_be_done = talk is not None and not talk.restartable
@@ -243,7 +248,7 @@ class SdoRunner(SdoLine):
             restart = self.doubtful(now) if failure.restart is None else failure.restart
             error = SdoProtocolError(*_what(transfer), failure.reason)
         self._leave(code, now)
-        if not (restart and self._may_restart(talk, transfer)):
+        if not (restart and self._restarts(talk, transfer, str(failure))):
             self._fail(error, now)
 
     def _aborted(self, data: bytes, talk: Conversation, transfer: SdoTransfer, now: float) -> None:
@@ -270,7 +275,7 @@ class SdoRunner(SdoLine):
             self.wait(now, self.quiet_s)
             return
         self.heard(now)
-        if code in LINE_TROUBLE and self._may_restart(talk, transfer):
+        if code in LINE_TROUBLE and self._restarts(talk, transfer, f"the server broke off ({abort_text(code)})"):
             self._talk = None
             self._rest(now)
             return
