@@ -74,12 +74,11 @@ def dictionary() -> ObjectDictionary:
 def faults(rate: float) -> list[Fault]:
     """Together they hit about ``rate`` of all frames.
 
-    Only answers are delayed beyond the time-out: a request that late overwrites what was written after it, and no
-    client can prevent that.
+    None holds a frame back for longer than a client leaves the line in peace after a time-out: on a real bus, the
+    frames of one node do not overtake each other. Late answers come from `Device`.
     """
     every = rate / 5
     swaps = [Fault("reorder", sender=f"node {node}", probability=every, delay_s=0.003) for node in NODES]
-    late = [Fault("delay", sender=f"node {node}", probability=every / 10, delay_s=LATE_S) for node in NODES]
     return [
         Fault("error", probability=every),
         Fault("drop", probability=every),
@@ -87,7 +86,6 @@ def faults(rate: float) -> list[Fault]:
         Fault("delay", probability=every, delay_s=0.002),
         Fault("reorder", probability=every, delay_s=0.003),
         *swaps,
-        *late,
     ]
 
 
@@ -121,12 +119,12 @@ class Filler:
 
 
 class Pdos(Filler):
-    """Two frames of high priority every two milliseconds."""
+    """Two frames of high priority again and again, for a quarter of the bus."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, bit_rate: int) -> None:
         super().__init__(seed)
         self.stock = [Frame(0x181 + n % 8, frame.data) for n, frame in enumerate(self.stock)]
-        self.due = 0.0
+        self.due, self.every_s = 0.0, 2000 / bit_rate
         self.out = []
 
     def receive(self, frame: Frame, now: float) -> None:
@@ -134,7 +132,7 @@ class Pdos(Filler):
 
     def tick(self, now: float) -> None:
         if now >= self.due and self.running:
-            self.due = now + 0.002
+            self.due = now + self.every_s
             self.out += [self.stock[self.count % 64], self.stock[(self.count + 1) % 64]]
             self.count += 2
 
@@ -143,29 +141,45 @@ class Pdos(Filler):
 
 
 class Device(SimNode):
-    """A node with an acceptance filter, which nobody touches but the bus: half of the work with eight nodes.
+    """A node with an acceptance filter that is busy with something else now and then, and answers late, in order.
 
-    What it wants changes with a frame or a tick only, and the bus asks for that several times a frame.
+    Nobody touches it but the bus: what it wants changes with a frame or a tick only. The bus asks for that several
+    times a frame, which is half of its work with eight nodes.
     """
 
-    def __init__(self, node_id: int) -> None:
+    def __init__(self, node_id: int, busy: float = 0.0) -> None:
         self.asked = False
         self.at = None
         super().__init__(dictionary(), node_id)
         self.accepted = (0x000, 0x080, 0x600 + node_id)
+        self.chance, self.busy = random.Random(node_id), busy
+        self.waiting: list[Frame] = []
+        self.busy_until, self.naps = 0.0, 0
 
     def receive(self, frame: Frame, now: float) -> None:
-        if frame.can_id in self.accepted:
-            self.asked = False
+        if frame.can_id not in self.accepted:
+            return
+        self.asked = False
+        if now >= self.busy_until and not self.waiting and self.chance.random() < self.busy:
+            self.busy_until = now + LATE_S
+            self.naps += 1
+        if now < self.busy_until or self.waiting:
+            self.waiting.append(frame)
+        else:
             super().receive(frame, now)
 
     def tick(self, now: float) -> None:
         self.asked = False
-        super().tick(now)
+        if now >= self.busy_until:
+            waiting, self.waiting = self.waiting, []
+            for frame in waiting:
+                super().receive(frame, now)
+            super().tick(now)
 
     def deadline(self) -> float | None:
         if not self.asked:
-            self.asked, self.at = True, super().deadline()
+            self.asked = True
+            self.at = self.busy_until if self.waiting else super().deadline()
         return self.at
 
 
@@ -317,17 +331,6 @@ class Soak:
 
     def __init__(self, seed: int, clock, bit_rate: int, rate: float) -> None:
         self.seed, self.clock = seed, clock
-        self.bus = SimBus(bit_rate, faults=faults(rate), seed=seed, start=clock.now())
-        self.world = SimWorld(self.bus, clock)
-        self.devices = {node: Device(node) for node in NODES}
-        for node, device in self.devices.items():
-            self.bus.attach(device, f"node {node}", on_event=self.event)
-        self.background = [Pdos(seed), Filler(seed)]
-        self.bus.attach(self.background[0], "pdos")
-        self.bus.attach(self.background[1], "filler", echo=True)
-        self.port = CountingPort(self.world)
-        self.network = Network(self.port, clock, timeout_s=TIMEOUT_S, bit_rate=bit_rate)
-        self.frames = self.network.frames()
         self.heard = Counter()
         self.kinds, self.errors, self.fired = Counter(), Counter(), Counter()
         self.complaints: list[str] = []
@@ -337,8 +340,20 @@ class Soak:
         self.running = True
         self.longest_s = 0.0
         self.memory: list[tuple[float, int]] = []
+        self.bus = SimBus(bit_rate, faults=faults(rate), seed=seed, start=clock.now())
+        self.world = SimWorld(self.bus, clock)
+        self.port = CountingPort(self.world)
+        self.network = Network(self.port, clock, timeout_s=TIMEOUT_S, bit_rate=bit_rate)
+        self.frames = self.network.frames()
+        self.devices = {node: Device(node, rate / 50) for node in NODES}
+        self.background = [Pdos(seed, bit_rate), Filler(seed)]
+        with self.world.lock:  # after the listener: nothing has been sent before
+            for node, device in self.devices.items():
+                self.bus.attach(device, f"node {node}", on_event=self.event)
+            self.bus.attach(self.background[0], "pdos")
+            self.bus.attach(self.background[1], "filler", echo=True)
+        self.network.sleep(0.1)  # they boot
         self.began, self.wall_began = clock.now(), time.perf_counter()
-        self.lock = threading.Lock()
         self.clients = [Client(self, node) for node in NODES]
 
     def doubled(self, node_id: int) -> bool:
@@ -398,17 +413,17 @@ class Soak:
             self.expect(not thread.is_alive(), f"{thread.name} does not end")
 
     def finish(self) -> None:
-        """No new transfers; those that run come to an end, then the bus does."""
+        """No new frames and transfers; those that run come to an end, then the bus does."""
         pump, limit = self.network.pump, self.clock.now() + 20
+        with self.world.lock:
+            self.load = self.bus.statistics().load
+            for background in self.background:
+                background.running = False
         while any(client.pending for client in self.clients) and self.clock.now() < limit:
             for client in self.clients:
                 client.step()
             pump.wait(Anyone([client for client in self.clients if client.pending is not None]), limit)
-        with self.world.lock:
-            for background in self.background:
-                background.running = False
-        self.load = self.bus.statistics().load
-        self.network.sleep(3 * LATE_S)
+        self.network.sleep(2 * LATE_S)
         self.take_stock()
 
     def take_stock(self) -> None:
@@ -492,6 +507,8 @@ class Soak:
         frames = s.frames + s.error_frames
         print(f"{'frames on the bus':44}{frames:>12,}   load {self.load:.2%}")
         print(f"{'frames hit by faults':44}{self.listed:>12,}   {self.listed / max(frames, 1):.2%}: {dict(self.fired)}")
+        naps = sum(device.naps for device in self.devices.values())
+        print(f"{'times that a node was busy for 0.6 s':44}{naps:>12,}")
         print(f"{'late answers, strays':44}{self.strays():>12}")
         print(f"{'writes done by the answer to a doubled one':44}{self.ambiguous:>12,}")
         print(f"{'oddities kept':44}{len(self.network.oddities):>12,}")
@@ -515,10 +532,11 @@ class Soak:
     def judge_memory(self) -> None:
         """Growth is the highest of the last fifth above the highest of the second fifth."""
         total = self.memory[-1][0]
-        early = max((size for at, size in self.memory if total / 5 <= at <= total * 2 / 5), default=0)
+        early = max((size for at, size in self.memory if total / 5 <= at <= total * 2 / 5), default=self.memory[0][1])
         late = max(size for at, size in self.memory if at >= total * 4 / 5)
         start = self.memory[0][1]
-        self.expect(late - early <= GROWTH_BYTES, f"memory grows by {late - early:,} bytes")
+        if total > 30:  # until then, what is kept of the last second is still filling up
+            self.expect(late - early <= GROWTH_BYTES, f"memory grows by {late - early:,} bytes")
         print(
             f"memory: {start / 1e6:.1f} MB at the start, at most {early / 1e6:.2f} MB in the second fifth of the run "
             f"and {late / 1e6:.2f} MB in the last (allowed: {GROWTH_BYTES / 1e6:.0f} MB more)"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import signal
 import sys
 from typing import Any
@@ -51,6 +52,10 @@ SECTIONS = {
     },
 }
 COMMANDS = {name: text for section in SECTIONS.values() for name, text in section.items()}
+
+
+#: What click puts before a sentence; the option's name stays.
+_PREFIX = re.compile(r"^Invalid value(?: for '?(--?[\w-]+)[^:]*)?: ")
 
 
 class _LazyGroup(click.Group):
@@ -114,8 +119,9 @@ def main(arguments: list[str] | None = None) -> None:
 def _usage(error: click.ClickException) -> None:
     context = error.ctx if isinstance(error, click.UsageError) else None
     command = context.command_path if context is not None else "opendiag"
-    message = error.format_message().removeprefix("Invalid value: ").rstrip(".")
-    _fail(f"{message} ({command} --help tells more)", command)
+    message = _PREFIX.sub(lambda found: f"{found[1]}: " if found[1] else "", error.format_message()).rstrip(".")
+    hint = f"({command} --help tells more)"
+    _fail(f"{message}\n{hint}" if "\n" in message else f"{message} {hint}", command)
 
 
 def _reason(finding: Finding) -> str:

@@ -17,7 +17,10 @@ from opendiag.master.connect import connect
 from opendiag.master.network import Network
 from opendiag.master.node import Node
 
-SIMULATED = "No interface given: a simulated StepIM (node 101) answers. -i ADAPTER:CHANNEL@BITRATE takes a real bus."
+SIMULATED = (
+    "No interface given: a simulated StepIM (node 101) answers, a new one each time. "
+    "-i ADAPTER:CHANNEL@BITRATE takes a real bus."
+)
 SERVED = "No interface given: the simulator that runs here answers. -i ADAPTER:CHANNEL@BITRATE takes a real bus."
 #: "s" comes after those that end with it.
 _UNITS = {"ms": 0.001, "min": 60.0, "s": 1.0, "h": 3600.0}

@@ -76,6 +76,7 @@ def command(
         except AdapterError as error:  # what came before is in the file
             failure = error
         findings = log.findings
+    _drop_empty(file, writer, ring)
     output.log_notes(findings)
     if not quiet:
         output.note(_summary(file, log, writer, ring))
@@ -116,6 +117,12 @@ def _around(
                 yield from ring.fire()
         if once and ring.windows and not ring.recording:
             return
+
+
+def _drop_empty(file: Path, writer: LogWriter, ring: Ring | None) -> None:
+    """A file without a frame is no capture; the next recording may have the name."""
+    if ring is not None and not writer.frames:
+        file.unlink(missing_ok=True)
 
 
 def _summary(file: Path, log: LiveLog, writer: LogWriter, ring: Ring | None) -> str:

@@ -110,11 +110,11 @@ class Run:
         if self.chosen.wants_times and self.zero_ns is None:
             yield "The frames have no times: --from and --to changed nothing."
         if self.chosen.active and not self.shown:
-            yield "Nothing in this capture passes the filter."
+            yield "Nothing passes the filter."
         yield from self._unmapped_hints()
         yield from self.eds.oddities()
         if log.frames and not self._is_canopen:
-            yield "No SDO, NMT, heartbeat or SYNC in this capture: this may not be a CANopen bus."
+            yield "No SDO, NMT, heartbeat or SYNC came by: this may not be a CANopen bus."
 
     def _unmapped_hints(self) -> Iterator[str]:
         names = [f"{connection.label} of node {connection.node_id}" for connection in self._unmapped]

@@ -137,8 +137,6 @@ def _served(
     world = simulated_world(parsed, RealClock(), faults=faults, seed=seed)
     if port > _MAX_PORT:
         raise click.UsageError(f"--serve: {port} is no TCP port: expected 0 to {_MAX_PORT}")
-    # It acknowledges: a device that is alone on its bus sends nothing but errors.
-    listener = world.bus.attach(name="opendiag sim")
     with BusServer(lambda name: ServedSim(world, name), host=host, port=port) as server:
         rate = (parsed.bit_rate or DEFAULT_BIT_RATE) / 1e6
         output.note(f"{_listed(list(world.devices.values()))} on a simulated bus of {rate:g} Mbit/s.")
@@ -154,7 +152,6 @@ def _served(
                 time.sleep(0.05)
                 with world.lock:
                     world.advance()
-                    listener.receive()
         except KeyboardInterrupt:
             pass
     counters = world.bus.statistics()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from opendiag.diagnose import bus_causes, codes, node_checks
+from opendiag.diagnose import bus_causes, codes, node_causes, node_checks
 from opendiag.diagnose.error_tally import CODING
 from opendiag.diagnose.report import Report, Step
 from opendiag.diagnose.situation import AdapterFacts, Situation, listed, seconds
@@ -98,7 +98,7 @@ class _Climb:
             self.watch.started_at = now
         s = self.situation(now, now)
         off = bus_causes.bus_off(s)
-        found = _found(bus_causes.listen_only(s), off)
+        found = _found(bus_causes.listen_only(s), node_causes.other_master(s) if off else None, off)
         if found and found[0] is off and bus_causes.bit_rate(s) is not None:
             return Step("adapter", None, off.sentence)  # a consequence, and the bit rate has its own rung
         if found:

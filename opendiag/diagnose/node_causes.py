@@ -109,6 +109,8 @@ def channel_disabled(s: Situation) -> Finding | None:
     server = s.watch.sdo.server(s.node_id, s.channel.number)
     if server is None:
         return None
+    if server.source == "file" and s.facts.answers:
+        return None  # the file is out of date
     off = [sub for sub, v in ((1, server.request_cob_id), (2, server.response_cob_id)) if v is not None and v >> 31]
     if not off:
         return None

@@ -33,7 +33,9 @@ def node_step(s: Situation) -> Step:
     """State, heartbeat and boot-ups, as the bus tells them."""
     node = s.node
     stopped = node_causes.node_stopped(s)
-    disabled = node_causes.channel_disabled(s)
+    server = s.watch.sdo.server(s.node_id, s.channel.number)
+    told = server is not None and server.source == "traffic"  # a file may be out of date: ask first
+    disabled = node_causes.channel_disabled(s) if told else None
     findings = tuple(finding for finding in (stopped, disabled) if finding is not None)
     if findings:
         return Step("node", False, findings[0].sentence, findings)
@@ -67,15 +69,14 @@ def sdo_step(node_id: int, timeout_s: float, why: Why) -> Plan[Step]:
     try:
         raw = yield SdoRead(node_id, 0x1000, 0, timeout_s)
     except SdoError as error:
-        findings = error.why
-        if isinstance(error, SdoAborted) and not findings:
+        if isinstance(error, SdoAborted) and not error.why:
             return Step("SDO", True, f"It answers, and refuses 1000:00: {error.text}.")
-        if isinstance(error, SdoTimeout) and findings[:1] in ((), *((f,) for f in findings if f.code == codes.SILENT)):
+        if isinstance(error, SdoTimeout) and all(finding.code == codes.SILENT for finding in error.why):
             yield Sleep(_PATIENCE * timeout_s)  # it may be slower still
-            findings = why(asked_at, (yield Now()))
-        return Step("SDO", False, f"{error}.", findings)
+            error.why = why(asked_at, (yield Now()))
+        return Step("SDO", False, f"{error.summary}.", error.why)
     said = [f"device type {int.from_bytes(raw, 'little'):08X}h"]
-    findings = ()
+    findings: tuple[Finding, ...] = ()
     for index, subindex, name in _OBJECTS:
         try:
             raw = yield SdoRead(node_id, index, subindex, timeout_s)
@@ -83,7 +84,7 @@ def sdo_step(node_id: int, timeout_s: float, why: Why) -> Plan[Step]:
             if isinstance(error, SdoAborted) and not error.why:
                 continue  # optional, or a device that takes liberties
             findings = (*findings, *error.why)
-            return Step("SDO", False, f"1000:00 was read, but then: {error}.", findings)
+            return Step("SDO", False, f"1000:00 was read, but then: {error.summary}.", findings)
         said.append(f"{name} {_value(index, raw)}")
         if index == 0x1001 and raw and raw[0]:
             findings = (*findings, _error_register(node_id, raw[0]))

@@ -6,7 +6,7 @@ about it, and proofs come before likelihoods:
 
  1. listen-only, as nothing was sent then
  2. bit rate: errors and no valid frame; a bus-off is its consequence then, and named second
- 3. bus-off
+ 3. bus-off, after another master on the channel: two senders of one CAN-ID destroy each other's frames
  4. the adapter refused the frame, where nothing tells of a missing acknowledge
  5. empty bus, then any other request that was not acknowledged
  6. restarted after the request
@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from opendiag.diagnose import bus_causes, node_causes
+from opendiag.diagnose import bus_causes, codes, node_causes
 from opendiag.diagnose.situation import AdapterFacts, Situation
 from opendiag.diagnose.watch import BusWatch
 from opendiag.errors import OpenDiagError, SdoAborted, SdoProtocolError
@@ -96,6 +96,8 @@ def _of_the_bus(s: Situation) -> list[Finding]:
     if listen_only is not None:
         return [listen_only]
     found = _all(s, (bus_causes.bit_rate, bus_causes.bus_off))
+    if found and found[0].code == codes.BUS_OFF:  # two senders of one CAN-ID destroy each other's frames
+        return _all(s, (node_causes.other_master,)) + found
     if found:
         return found
     empty, not_sent = bus_causes.bus_empty(s), bus_causes.not_sent(s)

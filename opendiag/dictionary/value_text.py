@@ -119,6 +119,11 @@ def _described(text: str, variable: Variable, force: bool, read_file: ReadFile |
 
 def _of_type(text: str, variable: Variable, force: bool, read_file: ReadFile | None) -> bytes:
     data_type = variable.data_type
+    if text.startswith("@") and data_type not in _STRINGS:  # a string may begin with it
+        raw = _from_file(text[1:], read_file)
+        if byte_width(data_type) not in (None, len(raw)):
+            raise _NoValue(f"{text} holds {len(raw)} bytes where {variable.type_name} has {byte_width(data_type)}")
+        return raw
     if data_type in _STRINGS:
         return encode_value(data_type, _unescaped(text))
     if data_type in _TIMES:
@@ -127,7 +132,7 @@ def _of_type(text: str, variable: Variable, force: bool, read_file: ReadFile | N
         return encode_value(data_type, _real(text.strip(), variable, force))
     if is_integer(data_type):
         return _integer_bytes(text.strip(), variable)
-    return _from_file(text[1:], read_file) if text.startswith("@") else _from_hex(text, variable)
+    return _from_hex(text, variable)
 
 
 def _check(rule: Callable[[], None]) -> None:
@@ -135,7 +140,7 @@ def _check(rule: Callable[[], None]) -> None:
     try:
         rule()
     except ValueRefused as error:
-        raise _NoValue(f"{error.reason}; force writes it anyway") from None
+        raise _NoValue(f"{error.reason} (can be forced)") from None
 
 
 def _resolved(variable: Variable, node_id: int | None) -> Variable:
@@ -201,7 +206,7 @@ def _real(text: str, variable: Variable, force: bool) -> float:
     exact = Fraction(number) if number is not None else _physical(text, variable)
     not_finite = text.lstrip("+-").lower() in _NOT_FINITE
     if not_finite and not force:
-        raise _NoValue(f"{_quoted(text)} is no finite number; force writes it anyway")
+        raise _NoValue(f"{_quoted(text)} is no finite number (can be forced)")
     try:
         value = float(exact) if exact is not None else float(text if text.isascii() else "")
     except OverflowError:

@@ -14,7 +14,7 @@ from opendiag.master.network import Dictionaries, Network
 from opendiag.master.port import CanPort, Port
 from opendiag.master.sim_port import SimPort, SimWorld
 from opendiag.simulate.bus import SimBus
-from opendiag.simulate.devices import make_device
+from opendiag.simulate.devices import Witness, make_device
 from opendiag.simulate.faults import Fault
 from opendiag.simulate.node import SimNode
 
@@ -94,6 +94,7 @@ def simulated_world(parsed: Interface, clock: Clock, *, faults: Sequence[Fault] 
     world = SimWorld(bus, clock)
     for device in sim_devices(parsed) or (SimDevice("stepim"),):
         attach(world, make_device(device.name, device.node_id, seed=seed), str(parsed))
+    bus.attach(Witness(), "witness")
     return world
 
 

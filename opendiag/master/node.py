@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from opendiag.decode.node_view import IDENTITY, Described, NodeView
 from opendiag.dictionary import builtin, names
 from opendiag.dictionary.model import ObjectDictionary, ObjectType
-from opendiag.errors import SdoError
+from opendiag.errors import ObjectNotFound, SdoError, SdoTimeout
 from opendiag.master.transfers import PendingTransfer
 from opendiag.master.variable import NodeRecord, NodeVariable
 from opendiag.services.sdo_channel import SdoChannel
@@ -63,10 +63,21 @@ class Node:
         if isinstance(key, tuple):
             return NodeVariable(self, *key)
         number = names.number_of(key) if isinstance(key, str) else (key, None)
-        index, subindex = names.find(str(key), self.dictionary) if number is None else number
+        index, subindex = self._find(str(key)) if number is None else number
         if subindex is None and not self._is_record(index):
             subindex = 0
         return NodeRecord(self, index) if subindex is None else NodeVariable(self, index, subindex)
+
+    def _find(self, name: str) -> names.Key:
+        """A silent node is no reason not to know a CiA name: the reading of it will say why it is silent."""
+        try:
+            dictionary = self.dictionary
+        except SdoTimeout as silent:
+            try:
+                return names.find(name, None)
+            except ObjectNotFound:
+                raise silent from None
+        return names.find(name, dictionary)
 
     def variable(self, key: int | str | tuple[int, int]) -> NodeVariable:
         """As ``node[key]``, where an array or a record is taken as its member 0."""

@@ -89,7 +89,7 @@ class CanPort:
         try:
             message = self.bus.recv(min(max(until - self._now(), 0.0), SLICE_S))
         except Exception as error:  # every driver has its own way to say that the adapter is gone
-            raise AdapterClosed(self.name, "closed" if self._closed else f"gone: {_reason(error)}") from error
+            raise AdapterClosed(self.name, "closed" if self._closed else self._gone(error)) from error
         if message is None:
             return []
         message.channel = None  # one network is one bus
@@ -98,6 +98,11 @@ class CanPort:
         except ValueError:  # a message that no CAN bus can carry
             self.unreadable += 1
             return []
+
+    def _gone(self, error: Exception) -> str:
+        if self.name.startswith("socketcand:"):  # python-can says it with a traceback of its own
+            return "the server ended the connection"
+        return f"gone: {_reason(error)}"
 
     def close(self) -> None:
         if self._closed:

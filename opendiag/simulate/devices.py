@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from opendiag.dictionary.library import load
 from opendiag.dictionary.model import ObjectDictionary
 from opendiag.errors import BadInterface, DictionaryFileError
+from opendiag.frame import Frame
 from opendiag.simulate.drive import SimDrive
 from opendiag.simulate.node import SimNode
 from opendiag.simulate.stepim import NODE_ID, StepIM
@@ -52,3 +55,25 @@ def is_drive(dictionary: ObjectDictionary) -> bool:
     profile = kind & 0xFFFF if isinstance(kind, int) else 0
     words = 0x6040 in dictionary.objects and 0x6041 in dictionary.objects
     return words and profile in (0, _DRIVE_PROFILE)
+
+
+class Witness:
+    """A controller that only acknowledges: a device that is alone on its bus sends nothing but errors."""
+
+    def receive(self, frame: Frame, now: float) -> None:
+        """Nothing comes of it."""
+
+    def tick(self, now: float) -> None:
+        """Nothing to do."""
+
+    def deadline(self) -> float | None:
+        """Never."""
+        return None
+
+    def frames_to_send(self) -> list[Frame]:
+        """None."""
+        return []
+
+    def events(self) -> list[Any]:
+        """None."""
+        return []

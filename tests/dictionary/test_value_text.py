@@ -93,7 +93,7 @@ def test_real_numbers_beyond() -> None:
     assert "too large" in refused("1e400", target, force=True)
     assert "too large" in refused("1" + "0" * 400, target)
     assert "too large" in refused("9e999 V", replace(target, unit="V"))
-    assert "no finite number; force" in refused("nan", target)
+    assert "no finite number (can be forced)" in refused("nan", target)
     assert math.isnan(decode_value(DataType.REAL32, parse_value("nan", target, force=True)))
     assert decode_value(DataType.REAL32, parse_value("-inf", target, force=True)) == -math.inf
     assert "expected a number such as 1.5" in refused("much", target)
@@ -359,7 +359,7 @@ def test_limits() -> None:
     assert parse_value("15", target, node_id=5) == b"\x0f\0"
     sentence = refused("16", target, node_id=5)
     assert sentence == (
-        "2000:01 Thing: 16 is above its upper limit 15 (allowed: 3..15); force writes it anyway; nothing was sent"
+        "2000:01 Thing: 16 is above its upper limit 15 (allowed: 3..15) (can be forced); nothing was sent"
     )
     assert parse_value("16", target, node_id=5, force=True) == b"\x10\0"
     assert parse_value("16", target) == b"\x10\0", "a limit that nobody knows is none"
@@ -372,7 +372,7 @@ def test_limits() -> None:
 @pytest.mark.parametrize(("access", "kind"), [("ro", "read-only"), ("const", "a constant")])
 def test_read_only(access: str, kind: str) -> None:
     target = replace(variable(), access=access)
-    assert f"{kind} according to eds; force writes it anyway" in refused("1", target)
+    assert f"{kind} according to its EDS (can be forced)" in refused("1", target)
     assert parse_value("1", target, force=True) == b"\1\0"
 
 
