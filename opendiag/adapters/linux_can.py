@@ -13,6 +13,9 @@ SYS_NET = Path("/sys/class/net")
 _TYPE_CAN = "280"
 _UP = 0x1
 _IP_TIMEOUT_S = 2.0
+#: linux/can/raw.h
+_SOL_CAN_RAW = 101
+_CAN_RAW_RECV_OWN_MSGS = 4
 
 
 @dataclass(frozen=True)
@@ -93,3 +96,17 @@ def _read(path: Path) -> str:
         return path.read_text("ascii", "replace").strip()
     except OSError:
         return ""
+
+
+def delivers_own_frames(bus: object) -> bool:
+    """May this python-can bus deliver frames that it sent itself?
+
+    SocketCAN marks whatever was sent on this computer, by whichever program, as not received. So on its buses the mark
+    means an own frame only where own frames are asked for.
+    """
+    if not type(bus).__module__.startswith("can.interfaces.socketcan."):
+        return True
+    try:
+        return bool(bus.socket.getsockopt(_SOL_CAN_RAW, _CAN_RAW_RECV_OWN_MSGS))  # type: ignore[attr-defined]
+    except (AttributeError, OSError):
+        return True

@@ -71,8 +71,8 @@ def _talk(printer: output.Printer, captured: list[Record]) -> None:
         with network.frames() as stream:
             for index, subindex in keys:
                 motor.upload(index or 0, subindex or 0)
-            motor["Profile Velocity"].write(5000)
-            motor["Profile Velocity"].read()
+            motor.variable("Profile Velocity").write(5000)
+            motor.variable("Profile Velocity").read()
             seen = _taken(stream)
         decoder = network.decoder()
         records = [record for frame in seen for record in decoder.feed(frame)] + decoder.finish()
@@ -80,7 +80,7 @@ def _talk(printer: output.Printer, captured: list[Record]) -> None:
         printer.line("")
         printer.line("And what the dictionary does not allow is not sent:", bold=True)
         try:
-            motor["Modes of Operation"].write(9)
+            motor.variable("Modes of Operation").write(9)
         except ValueRefused as refused:
             printer.line(f"    {refused}.")
     printer.line("")

@@ -48,9 +48,11 @@ class CanPort:
     def __init__(self, bus: can.BusABC, name: str, now: Callable[[], float], borrowed: bool = False) -> None:
         import can
 
+        from opendiag.adapters.linux_can import delivers_own_frames
         from opendiag.adapters.message import from_message, to_message
 
         self._errors = (can.CanError, OSError)
+        self._only_others = not delivers_own_frames(bus)
         self.name = name
         self.listen_only = bool(getattr(bus, "listen_only", False))
         self.bus = bus
@@ -93,6 +95,8 @@ class CanPort:
         if message is None:
             return []
         message.channel = None  # one network is one bus
+        if self._only_others:
+            message.is_rx = True
         try:
             return [self._from_message(message)]
         except ValueError:  # a message that no CAN bus can carry

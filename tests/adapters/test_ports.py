@@ -305,3 +305,14 @@ def test_every_name_can_be_parsed(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     names = [port.uri for port in list_ports() if port.uri]
     assert names == ["socketcan:can0", r"slcan:/dev/a%40b%3Fc", r"slcan:\\.\COM12", "sim:stepim"]
     assert [str(parse_interface(name)) for name in names] == names
+
+
+def test_socketcan_delivers_no_own_frames_unless_it_is_told_to():
+    """Its mark "not received" is on everything that was sent on this computer."""
+    made = type("SocketcanBus", (), {"__module__": "can.interfaces.socketcan.socketcan"})
+    for asked in (0, 1):
+        bus = made()
+        bus.socket = type("S", (), {"getsockopt": lambda self, level, name, asked=asked: asked})()
+        assert linux_can.delivers_own_frames(bus) is bool(asked)
+    assert linux_can.delivers_own_frames(made())
+    assert linux_can.delivers_own_frames(object())
