@@ -58,9 +58,11 @@ class Network:
         self.timeout_s = timeout_s
         self.bit_rate = bit_rate
         self.library = library or Library()
-        self.watch = BusWatch()
+        self.watch = BusWatch(self.clock.now())
         self.oddities: list[Oddity] = []
         self._dictionaries = {node_id: _loaded(given) for node_id, given in (dictionaries or {}).items()}
+        for node_id in self._dictionaries:
+            self.watch.expect(node_id)
         self._nodes: dict[int, Node] = {}
         self.pump = Pump(port, self.clock, self._handle)
         self.pump.listen(_Watching(self.watch))
@@ -279,6 +281,9 @@ class Network:
             return
         error.name = node.view.describe(transfer.index, transfer.subindex).name or ""
         channel, asked_at = machine.channel, transfer.begun_at
+        for oddity in transfer.oddities:
+            if oddity.code == "SDO-RESTARTED":
+                self.watch.protocol_fault(channel, oddity.sentence, now)
         if isinstance(error, SdoTimeout):
             where = channel, transfer.index, transfer.subindex
             error.why = why_no_answer(self.watch, *where, asked_at, now, self.facts())

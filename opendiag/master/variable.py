@@ -61,6 +61,7 @@ class NodeVariable:
 
     def upload(self, *, block: bool = False, timeout_s: float | None = None) -> bytes:
         """The bytes. Of an answer that does not say how many of its four count, as many as the type has."""
+        self.node.network.pump.check_may_wait("reading an object")
         pending = self.node.begin_upload(self.index, self.subindex, block=block, timeout_s=timeout_s)
         return self.fitted(pending.result(), pending.transfer)
 

@@ -376,7 +376,7 @@ VARIANTS = [
     Variant(
         wrong_node_id_without_heartbeat,
         codes.NODE_ABSENT,
-        "never heard in 1.0 s. The request was acknowledged, so another device is on the bus",
+        "never heard in 4.0 s. The request was acknowledged, so another device is on the bus",
         doctor=codes.WRONG_NODE_ID,
     ),
     Variant(stopped_without_heartbeat, codes.NODE_STOPPED, "was told to stop"),
