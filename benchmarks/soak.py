@@ -270,19 +270,21 @@ class Client:
                 soak.expect(right, f"{kind} of node {self.node.node_id} gave {read[:8].hex()}, not {stored[:8].hex()}")
         soak.expect(stored in possible, f"{kind}: node {self.node.node_id} holds what nobody wrote")
         if self.index in self.possible:
-            self.possible[self.index] = possible if self._may_follow(stored) else {stored}
+            self.possible[self.index] = possible if self._is_open(stored) else {stored}
         soak.longest_s = max(soak.longest_s, soak.clock.now() - self.began_at)
         self.pending = None
 
-    def _may_follow(self, stored: bytes) -> bool:
-        """May the last request of a write still be on its way?"""
-        return bool(self.data) and (self.pending.transfer.error is not None or stored != self.data)
+    def _is_open(self, stored: bytes) -> bool:
+        """May an earlier write still be on its way? What is done and right settles it: a node answers in order."""
+        return self.pending.transfer.error is not None or (bool(self.data) and stored != self.data)
 
     def _failed(self, error: SdoError, stored: bytes, possible: set[bytes]) -> None:
         """Only errors that a broken line explains, and a write that cannot be done has changed nothing."""
         soak, kind = self.soak, self.kind
         if isinstance(error, SdoAborted) and kind in REFUSALS:
             soak.refused += error.code == REFUSALS[kind]
+        elif isinstance(error, SdoAborted):
+            soak.expect(error.code not in REFUSALS.values(), f"{kind} of node {self.node.node_id}: {error}")
         if isinstance(error, SdoCancelled):
             soak.expect(self.cancel_at is not None, f"{kind}: cancelled by nobody")
         known = isinstance(error, SdoAborted | SdoTimeout | SdoProtocolError | SdoCancelled)

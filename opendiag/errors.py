@@ -22,6 +22,7 @@
     │   ├── SdoTimeout (TimeoutError)          no answer; ``why`` says what the bus tells about it
     │   ├── SdoProtocolError (ValueError)      an answer that breaks the protocol or lost data
     │   └── SdoCancelled                       ended by the caller
+    ├── NotDone (TimeoutError)                 waited for in vain so far; it goes on
     ├── SdoRefusal                             raised by a device's objects: the server answers with an abort
     ├── ValueRefused (ValueError)              a value the dictionary does not allow; nothing was sent
     ├── BlockingCall (RuntimeError)            a call that waits, made where waiting would never end
@@ -331,6 +332,17 @@ class SdoCancelled(SdoError):
     @property
     def summary(self) -> str:
         return f"cannot {self.what}: cancelled"
+
+
+class NotDone(OpenDiagError, TimeoutError):
+    """What was waited for ``waited_s`` goes on, and may be waited for again."""
+
+    def __init__(self, waited_s: float) -> None:
+        super().__init__(waited_s)
+        self.waited_s = waited_s
+
+    def __str__(self) -> str:
+        return f"not done after {self.waited_s:g} s; it goes on"
 
 
 class SdoRefusal(OpenDiagError):

@@ -22,6 +22,7 @@ from opendiag.errors import (
     MissingDependency,
     NotALine,
     NotALog,
+    NotDone,
     ObjectNotFound,
     OpenDiagError,
     SdoAborted,
@@ -209,6 +210,7 @@ EXAMPLES = [
         {"node_id": 5},
         ["cannot read 1008:00 of node 5: cancelled"],
     ),
+    (NotDone(1.5), TimeoutError, OpenDiagError, {"waited_s": 1.5}, ["not done after 1.5 s; it goes on"]),
     (SdoRefusal(0x06020000), OpenDiagError, OpenDiagError, {"code": 0x06020000}, ["SDO abort 0602 0000"]),
     (
         ValueRefused("6060:00 Modes of operation", "200 is above 127"),

@@ -92,6 +92,7 @@ def main(arguments: list[str] | None = None) -> None:
     extra: dict[str, Any] = {"color": False} if os.environ.get("NO_COLOR") else {}
     if arguments is None and hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly when the reader of our output does (`| head`)
+        signal.signal(signal.SIGTERM, _terminated)  # as Ctrl-C: a device in the middle of a transfer is told
     try:
         app.main(args=arguments, prog_name="opendiag", standalone_mode=False, **extra)
         sys.stdout.flush()  # what cannot be written must be noticed here, not when the interpreter ends
@@ -114,6 +115,10 @@ def main(arguments: list[str] | None = None) -> None:
         if error.filename is None and arguments is None:  # stdout itself; what it still holds has nowhere to go
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _fail(f"{error.filename or 'output'}: {(error.strerror or str(error)).lower()}")
+
+
+def _terminated(number: int, stack: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _usage(error: click.ClickException) -> None:

@@ -51,7 +51,7 @@ def command(
         for text in wanted:
             for place, variable in enumerate(objects.variables(peer, text)):
                 try:
-                    raw = variable.upload(block=block)
+                    raw = peer.upload(variable.index, variable.subindex, block=block)
                 except SdoAborted as error:
                     if not place or not objects.is_gap(error):
                         raise

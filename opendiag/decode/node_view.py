@@ -82,6 +82,8 @@ class NodeView:
             self._stored = {k: self._stored[k] for k in kept}
         elif len(raw) <= _REMEMBER:
             self._live[key] = raw
+            if written and _is_mode(index):
+                self._live.pop((index + 1, subindex), None)  # the display follows, if the drive agrees
             if written:
                 self._written.add(key)
             elif key not in self._written:
@@ -191,6 +193,11 @@ class NodeView:
         if standard is not None and standard.data_type == own.data_type:
             own = _complete(own, standard)
         return Described(own, name, self.origin)
+
+
+def _is_mode(index: int) -> bool:
+    """True for modes of operation (6060h) of any axis."""
+    return 0x6000 <= index < 0xA000 and index & 0x7FF == 0x060
 
 
 def _parameters(subindex: int) -> range:

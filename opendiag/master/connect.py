@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from opendiag.adapters.uri import Interface, SimDevice, parse_interface, sim_devices
 from opendiag.dictionary.library import Library
 from opendiag.errors import BadInterface
 from opendiag.master.clock import Clock, RealClock
-from opendiag.master.network import Dictionaries, Network
+from opendiag.master.network import Dictionaries, Network, loaded
 from opendiag.master.port import CanPort, Port
 from opendiag.master.sim_port import SimPort, SimWorld
 from opendiag.simulate.bus import SimBus
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import can
 
 DEFAULT_BIT_RATE = 1_000_000
+#: By the id of the bus, which its world keeps alive.
+_WORLDS: WeakValueDictionary[int, SimWorld] = WeakValueDictionary()
 
 
 def connect(
@@ -42,31 +45,45 @@ def connect(
     the bundled files always are. ``clock`` is for simulated buses: a `ManualClock` makes them as fast as
     the computer.
 
-    Raises BadInterface, AdapterNotFound, MissingDependency, UnknownDictionary, DictionaryFileError.
+    Raises BadInterface, AdapterNotFound, MissingDependency, UnknownDictionary, DictionaryFileError, and ValueError for
+    a time-out that is not positive and for node-IDs outside 1..127.
     """
-    if clock is None:
-        clock = RealClock(interface.now if isinstance(interface, SimBus) else None)
-    port, bit_rate = _open(interface, clock, listen_only)
-    return Network(
-        port,
-        clock,
-        dictionaries=dictionaries,
-        library=library or Library(eds_dir),
-        timeout_s=timeout_s,
-        bit_rate=bit_rate,
-    )
-
-
-def _open(interface: str | can.BusABC | SimBus, clock: Clock, listen_only: bool) -> tuple[Port, int | None]:
+    if not timeout_s > 0:
+        raise ValueError(f"a time-out of {timeout_s} s is not positive")
+    known = {node_id: loaded(node_id, given) for node_id, given in (dictionaries or {}).items()}
+    library = library or Library(eds_dir)
     if isinstance(interface, SimBus):
-        return SimPort(SimWorld(interface, clock), "sim", listen_only), interface.bit_rate
+        world = _world_of(interface, clock)
+        port: Port = SimPort(world, "sim", listen_only)
+        return Network(port, world.clock, known, library, timeout_s, interface.bit_rate)
+    clock = clock or RealClock()
+    port, bit_rate = _open(interface, clock, listen_only)
+    return Network(port, clock, known, library, timeout_s, bit_rate)
+
+
+def _world_of(bus: SimBus, clock: Clock | None) -> SimWorld:
+    """The one world of a bus: several networks on it share its clock."""
+    world = _WORLDS.get(id(bus))
+    if world is None:
+        world = _WORLDS[id(bus)] = SimWorld(bus, clock or RealClock(bus.now))
+    elif clock not in (None, world.clock):
+        raise BadInterface("sim", "another network on this simulated bus has another clock")
+    return world
+
+
+def _open(interface: str | can.BusABC, clock: Clock, listen_only: bool) -> tuple[Port, int | None]:
     if not isinstance(interface, str):
-        return CanPort(interface, str(getattr(interface, "channel_info", "") or "bus"), clock.now, True), None
+        name = str(getattr(interface, "channel_info", "") or "bus")
+        _check_clock(name, clock)
+        return CanPort(interface, name, clock.now, borrowed=True, listen_only=listen_only), None
     parsed = parse_interface(interface)
     if parsed.adapter == "sim":
         from opendiag.adapters.ports import running_simulator
 
-        found = None if parsed.channel or not clock.runs else running_simulator()
+        if parsed.options:
+            raise BadInterface(interface, f"a simulated bus has no option {', '.join(parsed.options)}")
+        plain = not (parsed.channel or parsed.bit_rate) and clock.runs
+        found = running_simulator() if plain else None
         if found is None:
             world = simulated_world(parsed, clock)
             return SimPort(world, str(parsed), listen_only), world.bus.bit_rate
@@ -80,12 +97,15 @@ def open_port(parsed: Interface, clock: Clock, listen_only: bool = False) -> Can
     """A port through python-can. Raise BadInterface, AdapterNotFound, MissingDependency."""
     from opendiag.adapters.open import interface_notes, open_bus
 
-    if not clock.runs:
-        raise BadInterface(str(parsed), "a clock of your own is for simulated buses")
-    port = CanPort(open_bus(parsed, listen_only=listen_only), str(parsed), clock.now)
-    port.listen_only = listen_only
+    _check_clock(str(parsed), clock)
+    port = CanPort(open_bus(parsed, listen_only=listen_only), str(parsed), clock.now, listen_only=listen_only)
     port.notes = interface_notes(parsed, listen_only=listen_only)
     return port
+
+
+def _check_clock(name: str, clock: Clock) -> None:
+    if not clock.runs:
+        raise BadInterface(name, "a clock of your own is for simulated buses")
 
 
 def simulated_world(parsed: Interface, clock: Clock, *, faults: Sequence[Fault] = (), seed: int = 0) -> SimWorld:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
@@ -12,14 +13,23 @@ from opendiag.diagnose.why import AdapterFacts, why_no_answer, why_protocol
 from opendiag.dictionary.datatypes import Value
 from opendiag.dictionary.library import Library, load
 from opendiag.dictionary.model import ObjectDictionary
-from opendiag.errors import MissingDependency, SdoAborted, SdoError, SdoProtocolError, SdoTimeout
+from opendiag.errors import (
+    AdapterError,
+    MissingDependency,
+    SdoAborted,
+    SdoError,
+    SdoProtocolError,
+    SdoTimeout,
+    WireError,
+)
 from opendiag.frame import Frame
-from opendiag.master.clock import Clock, RealClock
+from opendiag.master.clock import Clock
 from opendiag.master.node import Node
 from opendiag.master.plan_runner import run_plan
 from opendiag.master.port import Port
 from opendiag.master.pump import Pump
 from opendiag.master.streams import Callbacks, FrameStream
+from opendiag.master.transfers import PendingTransfer
 from opendiag.master.variable import NodeVariable
 from opendiag.services.base import Machine, Oddity
 from opendiag.services.plans import Plan
@@ -32,6 +42,8 @@ if TYPE_CHECKING:
     import canopen
 
 T = TypeVar("T")
+_LOG = logging.getLogger("opendiag")
+_ERROR_CONTROL = 0x700
 Dictionaries = Mapping[int, "str | Path | ObjectDictionary"]
 #: An object of a node: (node-ID, index or name) or (node-ID, index, subindex).
 Item = tuple[int, int | str] | tuple[int, int, int]
@@ -46,26 +58,25 @@ class Network:
     def __init__(
         self,
         port: Port,
-        clock: Clock | None = None,
-        *,
-        dictionaries: Dictionaries | None = None,
+        clock: Clock,
+        dictionaries: Mapping[int, ObjectDictionary] | None = None,
         library: Library | None = None,
         timeout_s: float = 0.5,
         bit_rate: int | None = None,
     ) -> None:
         self.port = port
-        self.clock: Clock = clock or RealClock()
+        self.clock = clock
         self.timeout_s = timeout_s
         self.bit_rate = bit_rate
         self.library = library or Library()
         self.watch = BusWatch(self.clock.now())
         self.oddities: list[Oddity] = []
-        self._dictionaries = {node_id: _loaded(given) for node_id, given in (dictionaries or {}).items()}
+        self._dictionaries = dict(dictionaries or {})
         for node_id in self._dictionaries:
             self.watch.expect(node_id)
         self._nodes: dict[int, Node] = {}
-        self.pump = Pump(port, self.clock, self._handle)
-        self.pump.listen(_Watching(self.watch))
+        self.pump = Pump(port, self.clock, self._handle, self._failed)
+        self.pump.listen(_Watching(self))
         self._callbacks = Callbacks(self.pump)
         self._on_close: list[Callable[[], object]] = []
         self.pump.start()
@@ -95,20 +106,32 @@ class Network:
 
         Raises ValueError outside 1..127, UnknownDictionary, DictionaryFileError.
         """
+        if channel is not None and channel.node_id != node_id:
+            raise ValueError(f"the SDO channel is that of node {channel.node_id}, not of node {node_id}")
+        given = (
+            None if dictionary is None else loaded(node_id, dictionary)
+        )  # a large file takes its time: without the lock
         with self.pump.lock:
             node = self._nodes.get(node_id)
-            if node is None or channel is not None:
-                given = dictionary if dictionary is not None else self._dictionaries.get(node_id)
-                made = Node(self, node_id, _loaded(given) if given is not None else None, channel or _default(node_id))
-                self._nodes[node_id] = made
+            if node is None or channel not in (None, node.client.channel):
+                before = self._dictionaries.get(node_id) if node is None else node.view.dictionary
+                made = Node(self, node_id, given or before, channel or SdoChannel.default(node_id))
+                if node is not None:
+                    self._retire(node)
+                self._nodes[node_id] = node = made
                 self.watch.expect(node_id)
                 self.watch.uses(made.client.channel)
-                self._tell_channel(made)
-                return made
-            if dictionary is not None:
-                node.use(_loaded(dictionary))
-                self._tell_channel(node)
+            elif given is not None:
+                node.use(given)
+            self._tell_channel(node)
             return node
+
+    def _retire(self, node: Node) -> None:
+        """Another channel takes its place."""
+        now = self.clock.now()
+        node.client.cancel_all(now)
+        self.pump.drain(node.client, now)
+        self.pump.remove(node.client)
 
     def _tell_channel(self, node: Node) -> None:
         """What the node's file says of its SDO server, which may be switched off."""
@@ -142,17 +165,19 @@ class Network:
     ) -> list[Value] | list[Value | SdoError]:
         """Read (node-ID, index or name[, subindex]) of many nodes at once: nodes work side by side, values in order.
 
-        A transfer that fails raises its SdoError, or stands in its place with ``errors="return"``.
+        A transfer that fails, or brings another number of bytes than the type has, raises its SdoError, or stands in
+        its place with ``errors="return"``.
         """
         self.pump.check_may_wait("reading objects")
         variables = [self._variable(item[0], item[1], item[2] if len(item) > 2 else None) for item in items]
-        pending = [v.node.begin_upload(v.index, v.subindex) for v in variables]
+        pending: list[PendingTransfer] = []
         results: list[Value | SdoError] = []
         try:
+            for variable in variables:
+                pending.append(variable.node.begin_upload(variable.index, variable.subindex))
             for variable, transfer in zip(variables, pending, strict=True):
                 try:
-                    raw = variable.fitted(transfer.result(), transfer.transfer)
-                    results.append(variable.decode(raw))
+                    results.append(_decoded(variable, transfer.result()))
                 except SdoError as error:
                     if errors == "raise":
                         raise
@@ -163,9 +188,8 @@ class Network:
         return results
 
     def _variable(self, node_id: int, key: int | str, subindex: int | None) -> NodeVariable:
-        if subindex is None:
-            return self[node_id].variable(key)
-        return self[node_id].variable((int(key), subindex))
+        variable = self[node_id].variable(key)
+        return variable if subindex is None else NodeVariable(variable.node, variable.index, subindex)
 
     # --- frames ---
 
@@ -173,7 +197,7 @@ class Network:
         """Send any frame. Raise SendFailed, AdapterError."""
         with self.pump.lock:
             self.pump.check_open()
-            self.pump.send(frame, self.clock.now(), strict=True)
+            self.pump.send(frame, self.clock.now())
 
     def frames(self) -> FrameStream:
         """Every frame from now on, received and sent. Close it when done."""
@@ -228,12 +252,35 @@ class Network:
     # --- the end ---
 
     def close(self) -> None:
-        """Whoever waits gets AdapterClosed; the threads end; the adapter is released. Closing again does nothing."""
-        for end in self._on_close:
-            end()
-        self._on_close.clear()
-        self.pump.close()
-        self._callbacks.close()
+        """Transfers are cancelled (SdoCancelled), and devices told so; the threads end; the adapter is released.
+
+        Closing again does nothing.
+        """
+        try:
+            while self._on_close:
+                end = self._on_close.pop()
+                try:
+                    end()
+                except Exception:  # another library's: it must not keep the adapter
+                    _LOG.exception("closing %r", end)
+            self._cancel_all()
+        finally:
+            self.pump.close()
+            self._callbacks.close()
+
+    def _cancel_all(self) -> None:
+        with self.pump.lock:
+            if self.pump.failure is None:
+                now = self.clock.now()
+                for node in self._nodes.values():
+                    node.client.cancel_all(now)
+                    self.pump.drain(node.client, now)
+
+    def _failed(self, error: AdapterError) -> None:
+        """The bus is gone: nothing that was begun will end otherwise."""
+        with self.pump.lock:
+            for node in self._nodes.values():
+                node.client.fail_all(lambda transfer: error)
 
     def __enter__(self) -> Network:
         return self
@@ -241,7 +288,13 @@ class Network:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    # --- what machines tell ---
+    # --- what the bus tells ---
+
+    def started(self, node_id: int) -> None:
+        """A boot-up: what was only written to the node is forgotten."""
+        node = self._nodes.get(node_id)
+        if node is not None:
+            node.view.reset()
 
     def facts(self) -> AdapterFacts:
         """What the adapter says of itself, as far as it does."""
@@ -274,8 +327,9 @@ class Network:
         if node is None:
             return
         if error is None:
-            if transfer.action == "read":
-                node.view.learn(transfer.index, transfer.subindex, transfer.data, False)
+            if (raw := transfer.small_data) is not None:
+                raw = node.fitted(transfer, raw)
+                node.view.learn(transfer.index, transfer.subindex, raw, transfer.action == "write")
             return
         if not isinstance(error, SdoError) or not isinstance(machine, SdoClient):
             return
@@ -292,13 +346,16 @@ class Network:
 
 
 class _Watching:
-    """Tells the watch what the pump hears."""
+    """Tells the watch what the pump hears, and a node's view that the node has started again."""
 
-    def __init__(self, watch: BusWatch) -> None:
-        self._watch = watch
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._watch = network.watch
 
     def received(self, frame: Frame, now: float) -> None:
         self._watch.received(frame, now)
+        if frame.data == b"\0" and frame.can_id & ~0x7F == _ERROR_CONTROL and not frame.extended:
+            self._network.started(frame.can_id & 0x7F)
 
     def sent(self, frame: Frame, now: float) -> None:
         self._watch.sent(frame, now, None)
@@ -316,9 +373,17 @@ class _Never:
 _NEVER = _Never()
 
 
-def _default(node_id: int) -> SdoChannel:
-    return SdoChannel.default(node_id)
+def _decoded(variable: NodeVariable, raw: bytes) -> Value:
+    """Raise SdoProtocolError when the number of bytes is not the type's."""
+    try:
+        return variable.decode(raw)
+    except WireError as error:
+        where = variable.node.node_id, variable.index, variable.subindex
+        raise SdoProtocolError(*where, "read", error.reason) from error
 
 
-def _loaded(given: str | Path | ObjectDictionary) -> ObjectDictionary:
+def loaded(node_id: int, given: str | Path | ObjectDictionary) -> ObjectDictionary:
+    """The dictionary of a node. Raise ValueError outside 1..127, UnknownDictionary, DictionaryFileError."""
+    if not 1 <= node_id <= 127:
+        raise ValueError(f"node-ID {node_id} is outside 1..127")
     return given if isinstance(given, ObjectDictionary) else load(given)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from opendiag.decode.node_view import IDENTITY, Described, NodeView
 from opendiag.dictionary import builtin, names
+from opendiag.dictionary.datatypes import byte_width
 from opendiag.dictionary.model import ObjectDictionary, ObjectType
 from opendiag.errors import ObjectNotFound, SdoError, SdoTimeout
 from opendiag.master.transfers import PendingTransfer
 from opendiag.master.variable import NodeRecord, NodeVariable
 from opendiag.services.sdo_channel import SdoChannel
-from opendiag.services.sdo_client import SdoClient
+from opendiag.services.sdo_client import SdoClient, SdoTransfer
 
 if TYPE_CHECKING:
     from opendiag.master.network import Network
@@ -61,9 +62,10 @@ class Node:
         not be known. A name may have to ask the node who it is: SdoError, AdapterError.
         """
         if isinstance(key, tuple):
-            return NodeVariable(self, *key)
+            return NodeVariable(self, *_checked(*key))
         number = names.number_of(key) if isinstance(key, str) else (key, None)
         index, subindex = self._find(str(key)) if number is None else number
+        _checked(index, subindex or 0)
         if subindex is None and not self._is_record(index):
             subindex = 0
         return NodeRecord(self, index) if subindex is None else NodeVariable(self, index, subindex)
@@ -172,8 +174,7 @@ class Node:
             transfer = self.client.upload(
                 index, subindex, now, block=block, timeout_s=timeout_s, into=into, progress=progress
             )
-            network.pump.drain(self.client, now)
-        return PendingTransfer(self, transfer)
+            return self._begun(transfer, now)
 
     def begin_download(
         self,
@@ -194,11 +195,33 @@ class Node:
             transfer = self.client.download(
                 index, subindex, data, now, size=size, block=block, timeout_s=timeout_s, progress=progress
             )
-            network.pump.drain(self.client, now)
+            return self._begun(transfer, now)
+
+    def _begun(self, transfer: SdoTransfer, now: float) -> PendingTransfer:
+        """Send its first message. Nobody is left with a transfer that nobody has."""
+        try:
+            self.network.pump.drain(self.client, now)
+        except BaseException:  # Ctrl-C, most likely: it must not be executed later
+            self.client.cancel(transfer, now)
+            self.network.pump.drain(self.client, now)
+            raise
         return PendingTransfer(self, transfer)
+
+    def fitted(self, transfer: SdoTransfer, raw: bytes) -> bytes:
+        """The bytes that count: of an answer that does not say how many of its four do, as many as the type has."""
+        if not any(oddity.code == "SDO-UNSIZED" for oddity in transfer.oddities):
+            return raw
+        variable = self.view.describe(transfer.index, transfer.subindex).variable
+        return raw if variable is None else raw[: byte_width(variable.data_type)]
 
     def describe(self, index: int, subindex: int) -> Described:
         """The object in the words of the node's dictionary or of the CiA tables. Raise as `dictionary`."""
         if not self._identified:
             self._identify()
         return self.view.describe(index, subindex)
+
+
+def _checked(index: int, subindex: int) -> tuple[int, int]:
+    if not (0 <= index <= 0xFFFF and 0 <= subindex <= 0xFF):
+        raise ObjectNotFound(f"{index:X}:{subindex:X}: an index has 16 bits and a subindex 8", "CANopen")
+    return index, subindex

@@ -16,7 +16,10 @@ T = TypeVar("T")
 
 
 def run_plan(network: Network, plan: Plan[T]) -> T:
-    """The plan's result. An error that the plan does not catch is raised here."""
+    """The plan's result. An error that the plan does not catch is raised here.
+
+    Ctrl-C is thrown into the plan, and what the plan does about it is done before it is raised; a second one ends that.
+    """
     network.pump.check_may_wait("running a plan")
     with _Runner(network) as runner:
         return runner.run(plan)
@@ -38,11 +41,14 @@ class _Runner:
 
     def run(self, plan: Plan[T]) -> T:
         answer: Any = None
-        error: OpenDiagError | None = None
+        error: BaseException | None = None
+        interruption: BaseException | None = None
         while True:
             try:
                 request = plan.send(answer) if error is None else plan.throw(error)
             except StopIteration as end:
+                if interruption is not None:
+                    raise interruption from None
                 result: T = end.value
                 return result
             answer, error = None, None
@@ -50,9 +56,10 @@ class _Runner:
                 answer = self._perform(request)
             except OpenDiagError as problem:
                 error = problem
-            except BaseException:
-                plan.close()
-                raise
+            except BaseException as problem:  # Ctrl-C: the plan may have to bring something to rest first
+                if interruption is not None:
+                    raise
+                error = interruption = problem
 
     def _perform(self, request: Request) -> Any:
         network = self._network

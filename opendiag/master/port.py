@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: How long a full transmit queue is waited for.
 _QUEUE_FULL_S = 0.1
+#: Times of frames that are further away from the clock are not counted from where it counts.
+_FAR_S = 60.0
 #: Longest uninterrupted wait for a frame: what another thread asks for meanwhile is noticed after that.
 SLICE_S = 0.02
 
@@ -45,16 +47,21 @@ class CanPort:
 
     runs_in_thread = True
 
-    def __init__(self, bus: can.BusABC, name: str, now: Callable[[], float], borrowed: bool = False) -> None:
-        import can
-
+    def __init__(
+        self,
+        bus: can.BusABC,
+        name: str,
+        now: Callable[[], float],
+        *,
+        borrowed: bool = False,
+        listen_only: bool = False,
+    ) -> None:
         from opendiag.adapters.linux_can import delivers_own_frames
         from opendiag.adapters.message import from_message, to_message
 
-        self._errors = (can.CanError, OSError)
         self._only_others = not delivers_own_frames(bus)
         self.name = name
-        self.listen_only = bool(getattr(bus, "listen_only", False))
+        self.listen_only = listen_only or bool(getattr(bus, "listen_only", False))
         self.bus = bus
         self._now = now
         self._borrowed = borrowed
@@ -62,6 +69,7 @@ class CanPort:
         self._from_message = from_message
         self._to_message = to_message
         self.unreadable = 0
+        self._offset: float | None = None
         self.notes: list[str] = []
 
     def send(self, frame: Frame) -> None:
@@ -75,7 +83,7 @@ class CanPort:
             try:
                 self.bus.send(message)
                 return
-            except self._errors as error:
+            except Exception as error:  # every driver has its own way
                 patience = patience or time.monotonic() + _QUEUE_FULL_S
                 code = getattr(error, "error_code", None) or getattr(error, "errno", None)
                 if code == errno.ENOBUFS and time.monotonic() < patience:
@@ -97,11 +105,20 @@ class CanPort:
         message.channel = None  # one network is one bus
         if self._only_others:
             message.is_rx = True
+        if message.timestamp:
+            message.timestamp += self._since_epoch(message.timestamp)
         try:
             return [self._from_message(message)]
         except ValueError:  # a message that no CAN bus can carry
             self.unreadable += 1
             return []
+
+    def _since_epoch(self, timestamp: float) -> float:
+        """What is to be added to the times of an adapter that counts from somewhere else."""
+        if self._offset is None:
+            away = self._now() - timestamp
+            self._offset = away if abs(away) > _FAR_S else 0.0
+        return self._offset
 
     def _gone(self, error: Exception) -> str:
         if self.name.startswith("socketcand:"):  # python-can says it with a traceback of its own

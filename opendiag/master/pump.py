@@ -61,14 +61,24 @@ class _Waiter:
 
 
 class Pump:
-    """``lock`` guards the machines and the listeners; `run` works on them under it."""
+    """``lock`` guards the machines and the listeners.
 
-    def __init__(self, port: Port, clock: Clock, handle_event: Callable[[Machine, object, float], None]) -> None:
+    ``handle_event`` gets what machines tell, with the lock held; ``on_failure`` the error that ends the bus.
+    """
+
+    def __init__(
+        self,
+        port: Port,
+        clock: Clock,
+        handle_event: Callable[[Machine, object, float], None],
+        on_failure: Callable[[AdapterError], None],
+    ) -> None:
         self.port = port
         self.clock = clock
         self.lock = threading.RLock()
         self.failure: AdapterError | None = None
         self._handle_event = handle_event
+        self._on_failure = on_failure
         self._machines: dict[tuple[int, bool], list[Machine]] = {}
         self._busy: dict[int, Machine] = {}
         self._listeners: list[Listener] = []
@@ -98,17 +108,30 @@ class Pump:
         with self.lock:
             self._listeners = [*self._listeners, listener]
 
+    def remove(self, machine: Machine) -> None:
+        """It gets no more frames and no more time."""
+        with self.lock:
+            self._busy.pop(id(machine), None)
+            for machines in self._machines.values():
+                if machine in machines:
+                    machines.remove(machine)
+
     def unlisten(self, listener: Listener) -> None:
         with self.lock:
             self._listeners = [other for other in self._listeners if other is not listener]
 
-    def forbid_waiting(self, forbidden: bool = True) -> None:
+    def forbid_waiting(self) -> None:
         """The calling thread serves others: what waits for the bus must not be called on it."""
-        (self._forbidden.add if forbidden else self._forbidden.discard)(threading.get_ident())
+        self._forbidden.add(threading.get_ident())
 
     def check_may_wait(self, call: str) -> None:
-        """Raise BlockingCall on a thread that serves others, AdapterError when the bus is gone."""
+        """Raise BlockingCall on a thread that serves others, AdapterError when the bus is gone.
+
+        Who holds the lock serves others too: a function that a machine calls, for progress or for data.
+        """
         if self._forbidden and threading.get_ident() in self._forbidden:
+            raise BlockingCall(call)
+        if self.lock._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way to ask
             raise BlockingCall(call)
         if self._over:
             self.check_open()
@@ -116,38 +139,41 @@ class Pump:
     def check_open(self) -> None:
         """Raise why the bus is gone, if it is."""
         if self.failure is not None:
-            raise self.failure
+            raise self.failure.with_traceback(None)  # raised as often as somebody asks
         if self._over:
             raise AdapterClosed(self.port.name, "closed")
 
     # --- doing ---
 
     def drain(self, machine: Machine, now: float) -> None:
-        """Send what the machine wants to send and tell what it tells. Call it with the lock held."""
-        for frame in machine.frames_to_send():
-            self.send(frame, now)
-        for event in machine.events():
-            self._handle_event(machine, event, now)
+        """Send what the machine wants to send and tell what it tells. Call it with the lock held.
+
+        When one frame does not leave, those behind it are not tried: they would only keep everybody waiting.
+        """
         if machine.deadline() is None:
             self._busy.pop(id(machine), None)
         else:
             self._busy[id(machine)] = machine
+        frames = machine.frames_to_send()
+        try:
+            for frame in frames:
+                self.send(frame, now)
+        except AdapterError:
+            pass  # told to the listeners, or to everybody who waits
+        for event in machine.events():
+            self._handle_event(machine, event, now)
 
-    def send(self, frame: Frame, now: float, strict: bool = False) -> None:
-        """Listeners learn of it either way; only a ``strict`` caller gets SendFailed. Call it with the lock held."""
+    def send(self, frame: Frame, now: float) -> None:
+        """Listeners learn of it either way. Raise SendFailed, AdapterError. Call it with the lock held."""
         try:
             self.port.send(frame)
         except SendFailed as error:
             for listener in self._listeners:
                 listener.send_failed(frame, error.reason, now)
-            if strict:
-                raise
-            return
+            raise
         except AdapterError as error:
             self._fail(error)
-            if strict:
-                raise
-            return
+            raise
         for listener in self._listeners:
             listener.sent(frame, now)
 
@@ -159,12 +185,8 @@ class Pump:
         now = self.clock.now()
         if now - self._read_at > _FRESH_S and not self._over and self._reading.acquire(blocking=False):
             try:
-                for _ in range(_CATCH_UP_MOST):
-                    frames = self.port.receive(now)
-                    if not frames:
-                        break
-                    for frame in frames:
-                        self._receive(frame, now)
+                for frame in self._waiting(now):
+                    self._receive(frame, now)
             except AdapterError as error:
                 self._fail(error)
                 self.check_open()
@@ -187,13 +209,15 @@ class Pump:
             while not awaited.done:
                 if self._over:
                     self.check_open()
-                if until is not None and self.clock.now() >= until:
-                    return awaited.done
                 if self._reading.acquire(blocking=False):
                     try:
                         self._read_until(awaited, until)
                     finally:
                         self._reading.release()
+                    if until is not None and self.clock.now() >= until:
+                        return awaited.done
+                elif until is not None and self.clock.now() >= until:
+                    return awaited.done
                 elif waiter.event is None:
                     waiter.event = threading.Event()  # and look once more: the reader may have left in between
                 else:
@@ -219,11 +243,18 @@ class Pump:
     # --- reading ---
 
     def _read_until(self, awaited: Awaited, until: float | None) -> None:
+        """One look at least: what is there already counts even when the time is over."""
         while not awaited.done and not self._over:
-            now = self.clock.now()
-            if until is not None and now >= until:
+            self._step(self.clock.now(), until)
+            if until is not None and self.clock.now() >= until:
                 return
-            self._step(now, until)
+
+    def _waiting(self, now: float) -> list[Frame]:
+        """What the port has without waiting for it."""
+        found: list[Frame] = []
+        while len(found) < _CATCH_UP_MOST and (frames := self.port.receive(now)):
+            found += frames
+        return found
 
     def _step(self, now: float, until: float | None) -> None:
         """One look at the bus, and what follows from it."""
@@ -236,10 +267,13 @@ class Pump:
                 moment = deadline
         try:
             frames = self.port.receive(moment)
+            now = self.clock.now()
+            if now >= moment and self._busy:  # an answer that lies there is not late
+                frames += self._waiting(now)
         except AdapterError as error:
             self._fail(error)
             return
-        now = self._read_at = self.clock.now()
+        self._read_at = now
         with self.lock:
             for frame in frames:
                 self._receive(frame, now)
@@ -265,6 +299,13 @@ class Pump:
 
     def _serve(self) -> None:
         self.forbid_waiting()
+        try:
+            self._read_while_idle()
+        except Exception as error:  # it must not end unheard
+            self._fail(AdapterClosed(self.port.name, f"reading failed: {error!r}"))
+            raise
+
+    def _read_while_idle(self) -> None:
         while not self._over:
             if self._waiters or self.clock.now() - self._served_at < _COURTESY_S:
                 self._closing.wait(_COURTESY_S)
@@ -293,4 +334,5 @@ class Pump:
         if self.failure is None:
             self.failure = error
         self._over = True
+        self._on_failure(error)
         self._wake_all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import count
 
 from opendiag.errors import AdapterClosed
 from opendiag.frame import Frame
@@ -12,6 +13,8 @@ from opendiag.simulate.node import SimNode
 
 #: Longer waits can be ended by a frame that another thread sends.
 _LONG_S = 0.002
+#: What has not left after that has nobody to acknowledge it.
+_FLUSH_S = 0.02
 
 
 class SimWorld:
@@ -41,7 +44,9 @@ class SimPort:
         self.runs_in_thread = world.clock.runs
         self.world = world
         with world.lock:
-            self.station = world.bus.attach(name=name, listen_only=listen_only)
+            taken = {station.name for station in world.bus.stations}
+            free = next(text for text in (name, *(f"{name} {n}" for n in count(2))) if text not in taken)
+            self.station = world.bus.attach(name=free, listen_only=listen_only)
         self._closed = False
 
     @property
@@ -86,11 +91,24 @@ class SimPort:
             clock.sleep_until(moment)
 
     def close(self) -> None:
+        self._flush()
         with self.world.lock:
             if not self._closed:
                 self._closed = True
                 self.world.bus.detach(self.station)
                 self.world.changed.notify_all()
+
+    def _flush(self) -> None:
+        """What was sent leaves before the controller does: the abort of a transfer, say."""
+        clock, world = self.world.clock, self.world
+        end = clock.now() + _FLUSH_S
+        while not self._closed and clock.now() < end:
+            with world.lock:
+                world.advance()
+                event = world.bus.next_event()
+                if not self.station.pending or event is None:
+                    return
+            clock.sleep_until(min(max(event, clock.now()), end))
 
     def _check(self) -> None:
         if self._closed:

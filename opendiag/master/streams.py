@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from opendiag.errors import AdapterClosed
 from opendiag.frame import Frame
 from opendiag.master.pump import Pump
 
@@ -31,6 +32,7 @@ class FrameStream:
     def __init__(self, pump: Pump) -> None:
         self._pump = pump
         self._frames: deque[Frame] = deque()
+        self._closed = False
         self.lost = 0
         pump.listen(self)
 
@@ -47,8 +49,8 @@ class FrameStream:
         pass
 
     def get(self, timeout_s: float | None = None) -> Frame | None:
-        """The next frame; None when none came in time. Raise AdapterError, BlockingCall."""
-        if not self._frames:
+        """The next frame; None when none came in time, or the stream is closed. Raise AdapterError, BlockingCall."""
+        if not self.done:
             self._pump.check_may_wait("waiting for a frame")
             until = None if timeout_s is None else self._pump.clock.now() + timeout_s
             self._pump.wait(self, until)
@@ -64,11 +66,17 @@ class FrameStream:
         return frame
 
     def __iter__(self) -> Iterator[Frame]:
-        """Until the bus is closed."""
+        """Until the stream or the network is closed. Raise AdapterError when the bus goes."""
         while True:
-            frame = self.get()
-            if frame is not None:
-                yield frame
+            try:
+                frame = self.get()
+            except AdapterClosed:
+                if self._pump.failure is not None:
+                    raise
+                return
+            if frame is None:
+                return
+            yield frame
 
     def clear(self) -> None:
         """Forget what has come so far."""
@@ -76,10 +84,12 @@ class FrameStream:
 
     @property
     def done(self) -> bool:
-        """A frame is waiting."""
-        return bool(self._frames)
+        """A frame is waiting, or none will come."""
+        return bool(self._frames) or self._closed
 
     def close(self) -> None:
+        """What has come can still be taken."""
+        self._closed = True
         self._pump.unlisten(self)
 
     def __enter__(self) -> FrameStream:
@@ -87,6 +97,15 @@ class FrameStream:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+class _Subscription:
+    """One of possibly several of the same function."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[[Frame], object]) -> None:
+        self.function = function
 
 
 class Callbacks:
@@ -97,22 +116,29 @@ class Callbacks:
 
     def __init__(self, pump: Pump) -> None:
         self._pump = pump
-        self._functions: list[Callable[[Frame], object]] = []
+        self._subscriptions: list[_Subscription] = []
         self._queue: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self.lost = 0
 
     def add(self, function: Callable[[Frame], object]) -> Callable[[], None]:
-        """Returns what ends it."""
-        self._functions = [*self._functions, function]
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="opendiag callbacks", daemon=True)
-            self._thread.start()
-            self._pump.listen(self)
-        return lambda: self._remove(function)
+        """Returns what ends it. Raise AdapterError when the bus is gone."""
+        made = _Subscription(function)
+        with self._pump.lock:
+            self._pump.check_open()
+            if not self._subscriptions:
+                self._pump.listen(self)
+            self._subscriptions = [*self._subscriptions, made]
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="opendiag callbacks", daemon=True)
+                self._thread.start()
+        return lambda: self._remove(made)
 
-    def _remove(self, function: Callable[[Frame], object]) -> None:
-        self._functions = [other for other in self._functions if other is not function]
+    def _remove(self, ended: _Subscription) -> None:
+        with self._pump.lock:
+            self._subscriptions = [other for other in self._subscriptions if other is not ended]
+            if not self._subscriptions:
+                self._pump.unlisten(self)
 
     def received(self, frame: Frame, now: float) -> None:
         if self._queue.qsize() < BACKLOG:
@@ -129,6 +155,7 @@ class Callbacks:
         pass
 
     def close(self) -> None:
+        """Ends the thread, after the callback that runs."""
         if self._thread is not None:
             self._pump.unlisten(self)
             self._queue.put(None)
@@ -138,8 +165,8 @@ class Callbacks:
     def _run(self) -> None:
         self._pump.forbid_waiting()
         while (frame := self._queue.get()) is not None:
-            for function in self._functions:
+            for subscription in self._subscriptions:
                 try:
-                    function(frame)
+                    subscription.function(frame)
                 except Exception:
-                    _LOG.exception("callback %r failed on %s", function, frame.id_text)
+                    _LOG.exception("callback %r failed on %s", subscription.function, frame.id_text)

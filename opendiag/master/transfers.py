@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opendiag.errors import AdapterError, SdoCancelled
+from opendiag.errors import AdapterError, NotDone
 from opendiag.services.sdo_transfer import SdoTransfer
 
 if TYPE_CHECKING:
@@ -28,15 +28,15 @@ class PendingTransfer:
     def result(self, timeout_s: float | None = None) -> bytes:
         """Wait for the end and give the bytes that were read; those of a write are empty.
 
-        Raises SdoError as the transfer ended, AdapterError when the bus is gone, BlockingCall, and TimeoutError when
+        Raises SdoError as the transfer ended, AdapterError when the bus is gone, BlockingCall, and NotDone when
         ``timeout_s`` is over before: the transfer goes on then.
         """
         transfer = self.transfer
         if not transfer.done:
             self._wait(timeout_s)
         if transfer.error is not None:
-            raise transfer.error
-        return transfer.data
+            raise transfer.error.with_traceback(None)  # as often as somebody asks
+        return self._node.fitted(transfer, transfer.data)
 
     def cancel(self) -> None:
         """End it; the device gets an abort if it had begun. One that is done stays as it is."""
@@ -53,12 +53,12 @@ class PendingTransfer:
         until = None if timeout_s is None else pump.clock.now() + timeout_s
         try:
             ended = pump.wait(self.transfer, until)
-        except AdapterError as error:
-            if self.transfer.done and not isinstance(self.transfer.error, SdoCancelled):
+        except AdapterError:
+            if self.transfer.done:  # it says itself how it ended
                 return
-            raise error
+            raise
         except BaseException:  # Ctrl-C: the device must not be left in the middle of it
             self.cancel()
             raise
         if not ended:
-            raise TimeoutError(f"not done after {timeout_s:g} s; it goes on")
+            raise NotDone(timeout_s or 0.0)

@@ -6,6 +6,7 @@ words that users of the `canopen` package know; each access to them is a transfe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,6 @@ from opendiag.errors import ObjectNotFound, ValueRefused, WireError
 
 if TYPE_CHECKING:
     from opendiag.master.node import Node
-    from opendiag.services.sdo_transfer import SdoTransfer
 
 
 class NodeVariable:
@@ -57,20 +57,7 @@ class NodeVariable:
         Raises SdoError, AdapterError, BlockingCall, and WireError when the device sends another number of bytes
         than the type has.
         """
-        return self.decode(self.upload(timeout_s=timeout_s))
-
-    def upload(self, *, block: bool = False, timeout_s: float | None = None) -> bytes:
-        """The bytes. Of an answer that does not say how many of its four count, as many as the type has."""
-        self.node.network.pump.check_may_wait("reading an object")
-        pending = self.node.begin_upload(self.index, self.subindex, block=block, timeout_s=timeout_s)
-        return self.fitted(pending.result(), pending.transfer)
-
-    def fitted(self, raw: bytes, transfer: SdoTransfer) -> bytes:
-        """As `upload` does it, for a transfer that was begun by itself."""
-        if not any(oddity.code == "SDO-UNSIZED" for oddity in transfer.oddities):
-            return raw
-        variable = self.description
-        return raw if variable is None else raw[: datatypes.byte_width(variable.data_type)]
+        return self.decode(self.node.upload(self.index, self.subindex, timeout_s=timeout_s))
 
     def write(self, value: Value, force: bool = False, timeout_s: float | None = None) -> None:
         """Write a value of the object's type, or its bytes.
@@ -129,16 +116,18 @@ class NodeVariable:
 
     @property
     def phys(self) -> float:
-        """The number times the object's factor, in `unit`. Raise ValueError for what is no number."""
+        """The number times the object's factor, in `unit`. Raise ValueRefused for what is no number."""
         value = self.read()
         if isinstance(value, str | bytes):
-            raise ValueError(f"{self.text} is no number: {value!r}")
+            raise ValueRefused(self.text, f"it is no number but {value!r}")
         return value * self._factor
 
     @phys.setter
     def phys(self, value: float) -> None:
         variable = self.description
         whole = variable is not None and datatypes.is_integer(variable.data_type)
+        if isinstance(value, str | bytes) or not math.isfinite(value):
+            raise ValueRefused(self.text, f"{value!r} is no finite number")
         self.write(round(value / self._factor) if whole else value / self._factor)
 
     @property
@@ -184,20 +173,22 @@ class Bits:
 
     def __setitem__(self, key: int | str | slice, value: int) -> None:
         first, width = self._place(key)
+        variable = self._variable.description
+        size = 8 * (4 if variable is None else datatypes.byte_width(variable.data_type) or 0)
+        if first + width > size:
+            raise ValueRefused(self._variable.text, f"it has {size} bits, and no bit {first + width - 1}")
         if not 0 <= value < 1 << width:
             raise ValueRefused(self._variable.text, f"{value} does not fit {width} bit{'s' * (width != 1)}")
         mask = (1 << width) - 1 << first
         number = self._number() & ~mask | value << first
-        size = self._variable.description
-        width_bytes = None if size is None else datatypes.byte_width(size.data_type)
-        self._variable.write(number.to_bytes(width_bytes or 4, "little"))
+        self._variable.write(number.to_bytes(size // 8, "little"))
 
     def _number(self) -> int:
         """The bits as they are, whatever the sign says."""
         value = self._variable.read()
         variable = self._variable.description
         if variable is None or not isinstance(value, int):
-            raise ValueError(f"{self._variable.text} has no bits: {value!r}")
+            raise ValueRefused(self._variable.text, f"it has no bits: {value!r}")
         return value & (1 << (datatypes.bit_width(variable.data_type) or 64)) - 1
 
     def _place(self, key: int | str | slice) -> tuple[int, int]:

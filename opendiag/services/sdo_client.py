@@ -12,13 +12,14 @@ The rules, each bought dearly by somebody:
 
 from __future__ import annotations
 
+import operator
 from collections import deque
 from collections.abc import Callable
 from typing import BinaryIO
 
 from opendiag.errors import OpenDiagError, SdoCancelled
 from opendiag.services.sdo_channel import SdoChannel
-from opendiag.services.sdo_runner import SdoRunner
+from opendiag.services.sdo_runner import SMALL, SdoRunner
 from opendiag.services.sdo_streams import Sink, Source
 from opendiag.services.sdo_transfer import LateAnswer, Progress, SdoLatency, SdoTransfer, TransferDone
 from opendiag.wire.sdo_abort import SdoAbortCode
@@ -89,8 +90,9 @@ class SdoClient(SdoRunner):
             raise ValueError(f"size {size} is not that of the {source.size} bytes given")
         if source.size is not None and not 0 <= source.size <= 0xFFFF_FFFF:
             raise ValueError(f"size {source.size} cannot be announced in 32 bits")
+        small = bytes(data) if isinstance(data, bytes) and len(data) <= SMALL else None
         return self._enqueue(
-            "write", index, subindex, source, now, block, timeout_s, total_timeout_s, restarts, progress
+            "write", index, subindex, source, now, block, timeout_s, total_timeout_s, restarts, progress, small
         )
 
     def _enqueue(
@@ -105,7 +107,9 @@ class SdoClient(SdoRunner):
         total_timeout_s: float | None,
         restarts: int,
         progress: Progress | None,
+        small_data: bytes | None = None,
     ) -> SdoTransfer:
+        index, subindex = operator.index(index), operator.index(subindex)  # a float would go wrong only later
         if not (0 <= index <= 0xFFFF and 0 <= subindex <= 0xFF):
             raise ValueError(f"no object {index:#x}:{subindex:#x}: an index has 16 bits, a subindex 8")
         if timeout_s is None:
@@ -124,6 +128,7 @@ class SdoClient(SdoRunner):
             block,
             progress,
         )
+        transfer.small_data = small_data
         self._queue.append(transfer)
         if self._transfer is None:
             self._next(now)

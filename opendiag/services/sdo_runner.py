@@ -35,6 +35,8 @@ _NO_ANSWERS = LINE_TROUBLE - {SdoAbortCode.CRC_ERROR}
 #: Access aborts that speak of the other direction.
 _MIXED_UP = {"read": SdoAbortCode.READ_ONLY, "write": SdoAbortCode.WRITE_ONLY}
 _ABORT = 0x80
+#: Widest value that is a number.
+SMALL = 8
 
 
 class SdoRunner(SdoLine):
@@ -173,6 +175,8 @@ class SdoRunner(SdoLine):
         assert transfer is not None
         if isinstance(transfer.stream, Sink):
             transfer.data = transfer.stream.close()
+            if transfer.stream.kept and len(transfer.data) <= SMALL:
+                transfer.small_data = transfer.data
         self._end(transfer)
         self._close(transfer, None, now)
 

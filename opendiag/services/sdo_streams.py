@@ -32,6 +32,11 @@ class Sink:
         self._begin = None if stream is None else _position(stream)
         self._written = False
 
+    @property
+    def kept(self) -> bool:
+        """The bytes stay here."""
+        return self._stream is None
+
     def write(self, data: bytes) -> None:
         self.data += data
         if self._stream is not None and len(self.data) >= CHUNK:

@@ -23,6 +23,8 @@ Progress = Callable[[int, int | None], None]
 class SdoTransfer:
     """A read or a write of one object; `done` says whether it is over, then `error` or `data` is how.
 
+    ``small_data`` is what was read or is to be written where that is at most eight bytes and no stream, else None.
+
     ``size`` is the announced number of bytes, None while nobody said it. ``kind`` is "expedited", "segmented" or
     "block", "" while it is not known. ``attempts`` counts how often it was begun. Times are those of the machine, in
     seconds; ``answered_after_s`` is how long the first answer took. ``oddities`` holds what was odd, once per code.
@@ -45,6 +47,7 @@ class SdoTransfer:
         "progress",
         "restarts",
         "size",
+        "small_data",
         "stream",
         "subindex",
         "timeout_s",
@@ -77,6 +80,7 @@ class SdoTransfer:
         self.progress = progress
         self.done = False
         self.data = b""
+        self.small_data: bytes | None = None
         self.error: OpenDiagError | None = None
         self.size: int | None = None
         self.transferred = 0

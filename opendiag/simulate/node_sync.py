@@ -9,6 +9,8 @@ from opendiag.wire.cob_id import CobId, is_restricted
 from opendiag.wire.sdo_abort import SdoAbortCode
 
 _COB_ID, _PERIOD, _OVERFLOW = 0x1005, 0x1006, 0x1019
+#: A shorter period is more than a bus can carry.
+_SHORTEST_US = 100
 
 
 class SyncService:
@@ -46,6 +48,8 @@ class SyncService:
         self._changed(data, now)
 
     def _changed(self, data: bytes, now: float) -> None:
+        if 0 < self._number(_PERIOD) < _SHORTEST_US:
+            raise SdoRefusal(SdoAbortCode.VALUE_TOO_LOW)
         period = self._number(_PERIOD) / 1e6
         self._next = now + period if self._cob.bit_30 and period else None
         self._count = 1

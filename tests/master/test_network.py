@@ -12,6 +12,7 @@ from opendiag.errors import (
     BlockingCall,
     ObjectNotFound,
     SdoAborted,
+    SdoCancelled,
     SdoTimeout,
     ValueRefused,
 )
@@ -246,7 +247,7 @@ def test_closing_the_network_ends_every_wait_and_every_thread(make):
     def work():
         try:
             network[5].upload(0x1000)
-        except AdapterClosed as error:
+        except SdoCancelled as error:
             errors.append(error)
 
     threads = [threading.Thread(target=work) for _ in range(3)]

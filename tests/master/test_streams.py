@@ -35,8 +35,12 @@ class Recorder:
     """In place of a pump: keeps who listens."""
 
     def __init__(self):
+        self.lock = threading.RLock()
         self.listeners = []
         self.forbidden = []
+
+    def check_open(self):
+        pass
 
     def listen(self, listener):
         self.listeners.append(listener)
@@ -98,14 +102,34 @@ def test_two_streams_hear_the_same(network, bus):
         assert one.get(0) == other.get(0)
 
 
-def test_the_iterator_ends_with_the_bus(network, bus):
+def test_the_iterator_ends_with_the_network(network, bus):
     frames = network.frames()
     bus.other.send(Frame(0x42))
     iterator = iter(frames)
     assert next(iterator).can_id == 0x42
     network.close()
-    with pytest.raises(AdapterClosed):
+    assert list(iterator) == []
+
+
+def test_the_iterator_raises_when_the_adapter_goes(network, bus, monkeypatch):
+    def gone(until):
+        raise AdapterClosed("sim", "unplugged")
+
+    frames = network.frames()
+    bus.other.send(Frame(0x42))
+    iterator = iter(frames)
+    assert next(iterator).can_id == 0x42
+    monkeypatch.setattr(network.port, "receive", gone)
+    with pytest.raises(AdapterClosed, match="unplugged"):
         next(iterator)
+
+
+def test_closing_a_stream_gives_out_what_has_come_and_ends_the_iterator(network):
+    frames = network.frames()
+    network.send(Frame(0x42))
+    frames.close()
+    assert [frame.can_id for frame in frames] == [0x42]
+    assert frames.get() is None
 
 
 def test_what_a_slow_listener_misses_is_counted_and_the_oldest_are_kept(monkeypatch):
