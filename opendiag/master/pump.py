@@ -331,6 +331,8 @@ class Pump:
 
     def _fail(self, error: AdapterError) -> None:
         """The bus is gone; everybody who waits is told."""
+        if self._closing.is_set():
+            return
         if self.failure is None:
             self.failure = error
         self._over = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from itertools import count
+from itertools import chain, count
 
 from opendiag.errors import AdapterClosed
 from opendiag.frame import Frame
@@ -45,7 +45,7 @@ class SimPort:
         self.world = world
         with world.lock:
             taken = {station.name for station in world.bus.stations}
-            free = next(text for text in (name, *(f"{name} {n}" for n in count(2))) if text not in taken)
+            free = next(text for text in chain([name], (f"{name} {n}" for n in count(2))) if text not in taken)
             self.station = world.bus.attach(name=free, listen_only=listen_only)
         self._closed = False
 
