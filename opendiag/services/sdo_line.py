@@ -37,6 +37,7 @@ class SdoLine:
         self._frame: Frame | None = None  # the one being looked at
         self._out: list[Frame] = []
         self._events: list[Any] = []
+        self._alien = b""  # an abort that names another object, while an answer of our own may follow
         self._open = False  # the server was told something in this attempt
         self._asked_at: float | None = None
         self._step_ends: float | None = None
@@ -89,6 +90,7 @@ class SdoLine:
 
     def heard(self, now: float) -> None:
         """The answer to what was sent last."""
+        self._alien = b""
         if self._asked_at is None:
             return
         took = max(now - self._asked_at, 0.0)

@@ -51,6 +51,8 @@ class SdoRunner(SdoLine):
         self._quiet_limit = 0.0
         self._woken = False  # the server said something meanwhile
         self._settling = b""  # the last answer of a transfer, while it may be that of another
+        self._alien_before: float | None = None  # when the answer is due, while `_alien` is looked at
+        self._alien_ends = 0.0
         self._refusal = b""  # the abort that refused blocks
         self._ended: tuple[int, int] | None = None  # the object of the transfer before
 
@@ -77,6 +79,11 @@ class SdoRunner(SdoLine):
                     self._settle(data, talk, transfer, now)
                 elif data[0] == _ABORT:
                     self._aborted(data, talk, transfer, now)
+                elif self._alien:
+                    self._step_ends = self._alien_before
+                    talk.receive(data, now)
+                    if self._alien:  # that was no answer
+                        self._step_ends = self._alien_ends
                 else:
                     talk.receive(data, now)
             except (GiveUp, StreamFailed) as failure:
@@ -96,6 +103,10 @@ class SdoRunner(SdoLine):
                 self._settled(now)
             elif self._total_ends is not None and now >= self._total_ends:
                 self._timed_out(now, final=True)
+            elif self._alien and self._transfer is not None:
+                alien = self._alien
+                self.heard(now)
+                self._refused(alien, self._transfer, now)
             elif self._talk is not None and not self._talk.expired(now):
                 self._timed_out(now)
         except (GiveUp, StreamFailed) as failure:
@@ -190,7 +201,7 @@ class SdoRunner(SdoLine):
 
     def _end(self, transfer: SdoTransfer) -> None:
         self._transfer = self._talk = None
-        self._settling = b""
+        self._settling = self._alien = b""
         self._total_ends = None
         self._ended = transfer.index, transfer.subindex
 
@@ -206,13 +217,14 @@ class SdoRunner(SdoLine):
         """Give up the present attempt: tell the server, and leave the line in peace for a while."""
         talk, transfer = self._talk, self._transfer
         self._talk = None
+        self._alien = b""
         if talk is None or transfer is None or not self._open:
             return
         self.tell(Abort(transfer.index, transfer.subindex, code).encode())
         self._settling = b""
         if self._asked_at is not None or talk.awaits[0] == "block data":
             self._late.expect(transfer, talk.awaits, self._asked_at or now, now)
-        self._rest(now)
+        self._rest(max(now, self._asked_at or now))
 
     def _rest(self, now: float) -> None:
         self._quiet_ends = now + self.quiet_s
@@ -269,6 +281,9 @@ class SdoRunner(SdoLine):
         if not ours:
             sentence = "An abort names another object than the transfer's."
             self.odd("SDO-ABORT-OTHER-OBJECT", Severity.INFO, sentence, data, "it ends the transfer all the same")
+            if code not in LINE_TROUBLE and len(talk.awaits) == 3:
+                self._await_own(data, now)
+                return
         rival = self._late.like(talk.awaits, now) if self._late and transfer.action == "write" else None
         if rival is not None:
             self._doubt(data, rival, now)
@@ -278,12 +293,25 @@ class SdoRunner(SdoLine):
             self._settling = data
             self.wait(now, self.quiet_s)
             return
+        leaving = max(now, self._asked_at or now)  # until then, segments of a sub-block are still going out
         self.heard(now)
         if code in LINE_TROUBLE and self._restarts(talk, transfer, f"the server broke off ({abort_text(code)})"):
             self._talk = None
-            self._rest(now)
+            self._rest(leaving)
             return
         self._refused(data, transfer, now)
+        if leaving > now:
+            self._rest(leaving)  # the server takes each for a request: its answers are not for the next
+
+    def _await_own(self, data: bytes, now: float) -> None:
+        """The abort may be about a message of somebody else, or of long ago: then an answer of our own follows.
+
+        Real servers put wrong objects in their aborts, so without one it counts.
+        """
+        if not self._alien:
+            self._alien_before = self._step_ends
+        self._alien, self._alien_ends = data, now + self.quiet_s
+        self._step_ends = self._alien_ends
 
     def _refused(self, data: bytes, transfer: SdoTransfer, now: float) -> None:
         _, code, text = _read_abort(data)
@@ -330,9 +358,15 @@ class SdoRunner(SdoLine):
                 raise GiveUp(SdoAbortCode.TOGGLE_NOT_ALTERNATED, reason, restart=True)
             self.discard(data, now)
         elif transfer.action == "write" and (command == _ABORT or _confirms(awaits, data)):
+            refused = self._settling[0] == _ABORT
             self.discard(self._settling, now)
             self._settling = data
-            self._settled(now)
+            if refused and command != _ABORT:  # the abort was the rival's; this need not be the last answer
+                self._settling = b""
+                self._late.forget(awaits)
+                talk.receive(data, now)
+            else:
+                self._settled(now)
         else:
             self.discard(data, now)
 

@@ -17,13 +17,15 @@ from opendiag.services.object_store import ObjectStore
 from opendiag.services.sdo_channel import SdoChannel
 from opendiag.services.sdo_quirks import WELL_BEHAVED, SdoQuirks
 from opendiag.services.sdo_serving import Serving, Sink, Source, read_request, unexpected
-from opendiag.services.sdo_serving_block import BlockDownload, BlockUpload
+from opendiag.services.sdo_serving_block import BlockDownload, BlockUpload, follows
 from opendiag.services.sdo_serving_segmented import SegmentedDownload, SegmentedUpload
 from opendiag.wire import sdo
 from opendiag.wire.sdo_abort import SdoAbortCode
 from opendiag.wire.sdo_block import MAX_BLOCK_SIZE, BlockDownloadInitiate, BlockUploadInitiate
 from opendiag.wire.sdo_frame import LENGTH, multiplexor, u32
 
+#: Frame times within which a burst goes on.
+_AT_ONCE = 5
 _ABORT = 0x80
 #: Command bytes that begin a transfer.
 _INITIATES = frozenset((0x40, 0xA0, 0xA4, 0xC0, 0xC2, 0xC4, 0xC6, *range(0x20, 0x30)))
@@ -126,8 +128,9 @@ class SdoServer:
         self._active_at = 0.0  # when the latest answer of the transfer left
         self._busy_until = float("-inf")
         self._held: deque[tuple[float, Frame]] = deque()
-        self._stale_sequence = 0
+        self._stale: int | None = None
         self._stale_until = 0.0
+        self._stale_for = 0.0
 
     @property
     def enabled(self) -> bool:
@@ -159,10 +162,10 @@ class SdoServer:
         data = frame.data
         if len(data) < LENGTH and (not data or self.quirks.ignores_short_requests):
             return
-        if self._stale_sequence and self._is_stale(data[0], now):
+        if self._stale is not None and self._is_stale(data[0], now):
             return
         if data[0] == _ABORT:
-            self._aborted(data)
+            self._aborted(data, now)
             return
         serving = self._serving
         if serving is not None and self._makes_way(serving, data[0]):
@@ -331,12 +334,14 @@ class SdoServer:
         restarts = self.quirks.restarts_on_initiate or self._given_up
         return restarts and not serving.raw and command in _INITIATES
 
-    def _aborted(self, data: bytes) -> None:
+    def _aborted(self, data: bytes, now: float) -> None:
         """The client gives up. It is never answered."""
         serving = self._serving
         if serving is None or self._given_up:
             return
         code = u32(data) if len(data) == LENGTH else 0
+        # Its own segments came before its abort. If it was somebody else's, the next one follows at once.
+        self._expect_leftover(serving, now, _AT_ONCE * self.frame_time_s)
         self._events.append(TransferAborted(serving.index, serving.subindex, code, True))
         if self.quirks.serves_after_abort:
             self._given_up = True
@@ -348,8 +353,7 @@ class SdoServer:
         serving = self._serving
         if serving is not None:
             key = serving.index, serving.subindex
-            self._stale_sequence = serving.stale_sequence
-            self._stale_until = now + self.timeout_s
+            self._expect_leftover(serving, now, self.timeout_s)
         else:
             key = self._last_key
         code = self._code(error)
@@ -376,8 +380,15 @@ class SdoServer:
 
     def _is_stale(self, command: int, now: float) -> bool:
         """What is left of a sub-block whose transfer was aborted; taken for a command it could write an object."""
-        if command & 0x7F == self._stale_sequence and now <= self._stale_until:
-            self._stale_sequence = 0 if command & 0x80 else self._stale_sequence + 1
+        sequence = command & 0x7F
+        if self._stale is not None and now <= self._stale_until and follows(sequence, self._stale):
+            self._stale = None if command & 0x80 else sequence
+            self._stale_until = now + self._stale_for
             return True
-        self._stale_sequence = 0
+        self._stale = None
         return False
+
+    def _expect_leftover(self, serving: Serving, now: float, seconds: float) -> None:
+        self._stale = serving.leftover
+        self._stale_for = seconds
+        self._stale_until = now + seconds

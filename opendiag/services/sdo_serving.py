@@ -19,11 +19,10 @@ class Serving:
 
     ``done`` after the last step; ``hold_s`` is how long the device then takes before it answers. ``raw`` while the
     client's frames have no command byte, ``raw_answers`` while the server's have none. ``patience``: the part of the
-    server's time-out that the client may be silent for before `quiet` is called. ``stale_sequence``: see
-    `BlockDownload`.
+    server's time-out that the client may be silent for before `quiet` is called.
     """
 
-    __slots__ = ("done", "hold_s", "index", "patience", "raw", "raw_answers", "stale_sequence", "subindex")
+    __slots__ = ("done", "hold_s", "index", "patience", "raw", "raw_answers", "subindex")
 
     def __init__(self, index: int, subindex: int) -> None:
         self.index = index
@@ -33,7 +32,6 @@ class Serving:
         self.raw = False
         self.raw_answers = False
         self.patience = 1.0
-        self.stale_sequence = 0
 
     def begin(self) -> list[bytes]:
         """The answer to the request that began the transfer."""
@@ -46,6 +44,11 @@ class Serving:
     def quiet(self) -> list[bytes]:
         """The client has been silent for too long."""
         raise SdoRefusal(SdoAbortCode.TIMED_OUT)
+
+    @property
+    def leftover(self) -> int | None:
+        """The latest segment of a sub-block of which more may be under way; None where there is none."""
+        return None
 
     def close(self) -> None:
         """The transfer is over, well or not."""

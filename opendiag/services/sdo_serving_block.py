@@ -20,6 +20,9 @@ from opendiag.wire.sdo_block import (
 )
 from opendiag.wire.sdo_frame import LENGTH, SEGMENT_BYTES
 
+#: So many segments of a burst may be lost in a row, and the next one is still known to belong to it.
+_LOST = 4
+
 
 class _Phase(Enum):
     READY = auto()
@@ -95,12 +98,20 @@ class BlockUpload(Serving):
         self._source.close()
 
 
+def follows(sequence: int, latest: int) -> bool:
+    """Is it the next segment of a burst whose latest one this was, or the latest repeated, or one after a few lost?
+
+    A new sub-block begins with 1, so that is never one of the old one.
+    """
+    return latest <= sequence <= latest + _LOST and sequence > (latest != 0)
+
+
 class BlockDownload(Serving):
     """The client writes in sub-blocks of ``block_size`` segments. ``crc``: it computes one.
 
     Data that are too many are refused at the end of a sub-block only: a client may send all of it before it
-    looks at an answer, and what is left of it would be taken for commands. ``stale_sequence`` is the next segment
-    of a sub-block that was acknowledged before its end, because the client had paused; 0: there is none.
+    looks at an answer, and what is left of it would be taken for commands. ``_stale`` is the latest segment of a
+    sub-block that was acknowledged before its end, because the client had paused; None: there is none.
     """
 
     __slots__ = (
@@ -112,6 +123,7 @@ class BlockDownload(Serving):
         "_heard",
         "_last",
         "_sink",
+        "_stale",
         "_tail",
         "_with_crc",
     )
@@ -127,6 +139,7 @@ class BlockDownload(Serving):
         self._expected = 1
         self._heard = 0  # the number of the latest segment of this sub-block, also of one that was not expected
         self._last = False
+        self._stale: int | None = None
         self._final = b""  # the frame that ended the sub-block before
         self._tail = b""  # the latest seven bytes: how many of them count is said at the very end
 
@@ -141,12 +154,12 @@ class BlockDownload(Serving):
             return []  # a frame that the bus delivered twice
         sequence, last = data[0] & 0x7F, bool(data[0] & 0x80)
         ends = last or sequence == self._block_size
-        if sequence and sequence == self.stale_sequence:
-            self.stale_sequence = sequence + 1
+        if self._stale is not None and follows(sequence, self._stale):
+            self._stale = sequence
             return []
-        self.stale_sequence = 0
+        self._stale = None
         if not 1 <= sequence <= self._block_size or (len(data) < LENGTH and not last):
-            self.stale_sequence = sequence + 1
+            self._heard = sequence
             raise SdoRefusal(
                 SdoAbortCode.INVALID_SEQUENCE_NUMBER if len(data) == LENGTH else SdoAbortCode.UNKNOWN_COMMAND
             )
@@ -164,8 +177,14 @@ class BlockDownload(Serving):
     def quiet(self) -> list[bytes]:
         if not self._heard:
             return super().quiet()
-        self.stale_sequence = self._heard + 1
+        self._stale = self._heard
         return self._acknowledge()
+
+    @property
+    def leftover(self) -> int | None:
+        if not self.raw or self._heard == self._block_size:
+            return None
+        return self._heard or self._stale or 0
 
     def _acknowledge(self) -> list[bytes]:
         answer = BlockAck(self._expected - 1, self._block_size).encode()

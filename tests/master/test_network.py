@@ -58,7 +58,7 @@ def test_write_checks_before_it_sends(network):
     with network.frames() as frames:
         with pytest.raises(ValueRefused, match="read-only"):
             node[0x6041].write(0)
-        with pytest.raises(ValueRefused, match="outside -128..127"):
+        with pytest.raises(ValueRefused, match=r"outside -128\.\.127"):
             node[0x6060].write(200)
         with pytest.raises(ValueRefused, match=r"above its upper limit 8 \(allowed: -6..8\)"):
             node[0x6060].write(9)
