@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export OPENDIAG_CORPUS ?= $(wildcard $(abspath ../shared/corpus))
 export OPENDIAG_LAB ?= $(wildcard $(abspath ../shared/lab/canlab))
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test check bench soak docs clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/opendiag demo
@@ -21,7 +21,10 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.dev
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in $(filter-out benchmarks/soak.py,$(wildcard benchmarks/*.py)); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+soak: $(VENV)/.dev
+	$(BIN)/python benchmarks/soak.py
 
 docs: $(VENV)/.docs
 	$(BIN)/mkdocs build --strict --quiet

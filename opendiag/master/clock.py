@@ -37,7 +37,11 @@ class RealClock:
 
 
 class ManualClock:
-    """Moves when somebody waits, and then at once to the end of the wait: simulated time without real time."""
+    """Moves when somebody waits, and then at once to the end of the wait: simulated time without real time.
+
+    What one thread waits for moves the time of all. Transfers of several threads go well together; two threads that
+    sleep do not.
+    """
 
     runs = False
 

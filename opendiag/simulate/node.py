@@ -5,6 +5,7 @@ It is a machine like any other: it reads no clock, and what it sends depends on 
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,8 @@ _SERVERS = range(0x1200, 0x1280)
 _COMMUNICATION_ERROR = 0x11
 _HEARTBEAT_LOST, _PDO_LENGTH = 0x8130, 0x8210
 _WELL_BEHAVED = NodeQuirks()
+#: A node that nobody asks what happened must not fill the memory.
+_EVENTS_KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class SimNode:
         self.powered = True
         self.store = DictionaryStore(self.dictionary, node_id)
         self._frames: list[Frame] = []
-        self._events: list[Any] = []
+        self._events: deque[Any] = deque(maxlen=_EVENTS_KEPT)
         self._started = False
         self._clock = 0.0
         self._boot_at: float | None = None
@@ -338,5 +341,7 @@ class SimNode:
         return frames
 
     def events(self) -> list[Any]:
-        events, self._events = self._events, []
+        """The latest ones, if nobody has fetched them for long."""
+        events = list(self._events)
+        self._events.clear()
         return events

@@ -403,3 +403,14 @@ def test_wrong_node_ids_are_refused():
     for node_id in (0, 128):
         with pytest.raises(ValueError, match="outside"):
             SimNode(dictionary(), node_id)
+
+
+def test_events_that_nobody_fetches_do_not_fill_the_memory():
+    node = SimNode("stepim", 5)
+    node.start(0.0)
+    node.tick(1.0)
+    for number in range(11_000):
+        node.receive(Frame(0x605, bytes.fromhex("4000100000000000")), 2.0 + number / 1000)
+        node.frames_to_send()
+    assert len(node.events()) == 10_000
+    assert node.events() == []
