@@ -26,7 +26,15 @@ _MARKS: dict[bool | None, tuple[str, dict[str, Any]]] = {
 @live.timeout_option
 @click.option("--probe", is_flag=True, help="Ask every node-ID, not only when NODE is not heard.")
 @click.option("--no-probe", is_flag=True, help="Ask no other node than NODE.")
-@click.option("--listen", "listen_s", type=click.FloatRange(0, 3600), default=1.0, show_default=True, metavar="S")
+@click.option(
+    "--listen",
+    "listen_s",
+    callback=live.seconds,
+    default="2.5s",
+    show_default=True,
+    metavar="TIME",
+    help="How long to listen at first: longer than the heartbeats of the nodes.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("-q", "--quiet", is_flag=True, help="No notes on stderr.")
 def command(

@@ -21,6 +21,7 @@ SIMULATED = (
     "No interface given: a simulated StepIM (node 101) answers, a new one each time. "
     "-i ADAPTER:CHANNEL@BITRATE takes a real bus."
 )
+NOT_SERVED = "No simulator runs here (`opendiag sim` starts one): a new simulated StepIM (node 101) answers."
 SERVED = "No interface given: the simulator that runs here answers. -i ADAPTER:CHANNEL@BITRATE takes a real bus."
 #: "s" comes after those that end with it.
 _UNITS = {"ms": 0.001, "min": 60.0, "s": 1.0, "h": 3600.0}
@@ -107,6 +108,8 @@ def network(
     try:
         if interface is None and not quiet:
             output.note(SIMULATED if made.name == "sim" else SERVED)
+        elif interface == "sim" and made.name == "sim" and not quiet:
+            output.note(NOT_SERVED)
         yield made
     except SdoTimeout:
         least = Severity.WARNING  # the error says itself how often it was tried

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
-from opendiag.cli import live, objects, output
+from opendiag.cli import EXIT_SDO, live, objects, output
 from opendiag.cli.options import EdsChoice, eds_options, node_id
 from opendiag.cli.progress import transfer_progress
 from opendiag.errors import SdoAborted
@@ -37,7 +38,7 @@ def command(
     """Read objects of NODE. Transmits SDO requests.
 
     OBJECT is an index in hexadecimal (6041), with a subindex (1018:01), or a name (Statusword, "Identity Object").
-    An array or record without a subindex is read whole.
+    An array or record without a subindex is read whole. What the device refuses is said, and the rest is read.
     """
     number = node_id(node)
     if file is not None and as_json:
@@ -48,19 +49,23 @@ def command(
         if file is not None:
             _into_file(list(objects.variables(peer, wanted[0])) if len(wanted) == 1 else [], file, block, quiet)
             return
+        refused = False
         for text in wanted:
             for place, variable in enumerate(objects.variables(peer, text)):
                 try:
                     raw = peer.upload(variable.index, variable.subindex, block=block)
                 except SdoAborted as error:
                     if not place or not objects.is_gap(error):
-                        raise
+                        output.note(f"opendiag: {error}")
+                        refused = True
                     continue
                 record = variable.record(raw)
                 if as_json:
                     printer.json(record.to_dict())
                 else:
                     objects.print_record(record, printer)
+    if refused:
+        sys.exit(EXIT_SDO)
 
 
 def _into_file(found: list[NodeVariable], file: Path, block: bool, quiet: bool) -> None:

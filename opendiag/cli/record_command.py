@@ -18,7 +18,7 @@ from opendiag.cli.trigger import compile_trigger
 from opendiag.decode.records import Record
 from opendiag.errors import AdapterError
 from opendiag.frame import Frame
-from opendiag.logs import LogWriter, open_writer
+from opendiag.logs import LogWriter, check_target, open_writer
 
 #: What has been written is on the disk after so many seconds, whatever happens to the computer then.
 _FLUSH_S = 1.0
@@ -64,8 +64,10 @@ def command(
     ring = None if fires is None else Ring(10.0 if pre is None else pre, 30.0 if post is None else post)
     with (
         live.network(interface, eds, listen_only=listen_only, quiet=quiet) as network,
-        open_writer(file, overwrite=force) as writer,
+        _Target(file, force) as writer,
     ):
+        if ring is None:
+            writer.open()
         log = LiveLog(network, seconds, count, look_s=_LOOK_S)
         failure: AdapterError | None = None
         try:
@@ -76,14 +78,41 @@ def command(
         except AdapterError as error:  # what came before is in the file
             failure = error
         findings = log.findings
-    _drop_empty(file, writer, ring)
     output.log_notes(findings)
     if not quiet:
-        output.note(_summary(file, log, writer, ring))
+        output.note(_summary(file, log, writer.writer, ring))
     if failure is not None:
         raise failure
     if findings:
         sys.exit(EXIT_FINDINGS)
+
+
+class _Target:
+    """The file, which comes into being with the first frame that is to be kept: an older one stays until then."""
+
+    def __init__(self, file: Path, force: bool) -> None:
+        check_target(file, overwrite=force)
+        self._file = file
+        self._force = force
+        self.writer: LogWriter | None = None
+
+    def open(self) -> LogWriter:
+        """The writer, made when it is first wanted."""
+        if self.writer is None:
+            self.writer = open_writer(self._file, overwrite=self._force)
+        return self.writer
+
+    def flush(self) -> None:
+        """What was written is on the disk."""
+        if self.writer is not None:
+            self.writer.flush()
+
+    def __enter__(self) -> _Target:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.writer is not None:
+            self.writer.close()
 
 
 def _frames(log: LiveLog) -> Iterator[Frame | None]:
@@ -91,13 +120,13 @@ def _frames(log: LiveLog) -> Iterator[Frame | None]:
         yield from end.read(log)
 
 
-def _keep(frames: Iterator[Frame | None], writer: LogWriter) -> None:
+def _keep(frames: Iterator[Frame | None], target: _Target) -> None:
     flushed = time.monotonic()
     for frame in frames:
         if frame is not None:
-            writer.write(frame)
+            target.open().write(frame)
         if time.monotonic() - flushed > _FLUSH_S:
-            writer.flush()
+            target.flush()
             flushed = time.monotonic()
 
 
@@ -119,13 +148,9 @@ def _around(
             return
 
 
-def _drop_empty(file: Path, writer: LogWriter, ring: Ring | None) -> None:
-    """A file without a frame is no capture; the next recording may have the name."""
-    if ring is not None and not writer.frames:
-        file.unlink(missing_ok=True)
-
-
-def _summary(file: Path, log: LiveLog, writer: LogWriter, ring: Ring | None) -> str:
+def _summary(file: Path, log: LiveLog, writer: LogWriter | None, ring: Ring | None) -> str:
+    if writer is None:
+        return f"{file} was not written: the trigger never fired ({log.frames} frames on the bus)."
     said = f"{file}: {writer.format}, {writer.frames} frame{'s' * (writer.frames != 1)}"
     if ring is not None:
         fired = f"fired {ring.triggers} time{'s' * (ring.triggers != 1)}" if ring.triggers else "never fired"

@@ -29,14 +29,15 @@ _MAX_PORT = 0xFFFF
 
 @click.command(short_help="Simulate devices, on a bus or for other programs.")
 @click.argument("devices", nargs=-1, metavar="[DEVICE[=NODE]]...")
-@live.interface_option
+@click.option("-i", "--interface", envvar="OPENDIAG_INTERFACE", metavar="ADAPTER:CHANNEL@BITRATE", help="This bus.")
 @click.option("--node", metavar="N", help="Node-ID of the device, where there is one only.")
 @click.option(
     "--serve",
     is_flag=False,
     flag_value=f"{_LOOPBACK}:{SIM_PORT}",
     metavar="[HOST:PORT]",
-    help=f"Offer a simulated bus to other programs (socketcand protocol); {_LOOPBACK}:{SIM_PORT} unless said.",
+    help=f"Offer a simulated bus to other programs (socketcand protocol), at {_LOOPBACK}:{SIM_PORT} unless said; so it "
+    "is without -i.",
 )
 @click.option("--bit-rate", default="1M", show_default=True, metavar="RATE", help="Of the bus that --serve offers.")
 @click.option("--faults", type=click.Path(path_type=Path), metavar="FILE", help="Faults of that bus, as JSON.")
@@ -54,14 +55,14 @@ def command(
 ) -> None:
     """Simulate DEVICEs until Ctrl-C. Transmits what such devices transmit.
 
-    DEVICE is stepim (the default) or an EDS file; =NODE gives it a node-ID. With -i they are on that bus. With
-    --serve they are on a simulated bus of their own that any number of programs share: opendiag finds it as -i sim,
-    and python-can as its interface socketcand.
+    DEVICE is stepim (the default) or an EDS file; =NODE gives it a node-ID. With -i they are on that bus. Otherwise
+    they are on a simulated bus of their own that any number of programs share: opendiag finds it as -i sim, and
+    python-can as its interface socketcand.
     """
     if serve is not None and _ADDRESS.fullmatch(serve) is None:  # --serve DEVICE
         devices, serve = (serve, *devices), f"{_LOOPBACK}:{SIM_PORT}"
     if serve is None and interface is None:
-        raise click.UsageError("-i puts the devices on a bus, --serve offers them to other programs: take one")
+        serve = f"{_LOOPBACK}:{SIM_PORT}"
     if (
         serve is not None
         and interface is not None

@@ -11,6 +11,7 @@ from opendiag.cli import EXIT_FINDINGS, live, objects, output
 from opendiag.cli.options import EdsChoice, eds_options, node_id
 from opendiag.cli.progress import transfer_progress
 from opendiag.dictionary.value_text import parse_value
+from opendiag.errors import SdoTimeout
 from opendiag.master.node import Node
 from opendiag.master.variable import NodeVariable
 
@@ -56,6 +57,7 @@ def command(
     with live.network(interface, eds, timeout_s=timeout_s, quiet=quiet) as network:
         peer = live.node(network, number, eds)
         variable = _one(peer, wanted)
+        _know(variable)
         raw = parse_value(
             value,
             variable.description,
@@ -74,6 +76,18 @@ def command(
             objects.print_record(record, printer)
         if verify:
             _verify(variable, raw, quiet)
+
+
+def _know(variable: NodeVariable) -> None:
+    """Ask the node who it is, to know the object's type. If it is silent, nothing of the write was sent."""
+    try:
+        variable.node.dictionary  # noqa: B018 - it is read here
+    except SdoTimeout as silent:
+        where = variable.node.node_id, variable.index, variable.subindex
+        error = SdoTimeout(*where, "write", silent.waited_s, silent.attempts)
+        error.why = silent.why
+        output.note("Nothing was written: the node was asked who it is first (1018h), and did not answer.")
+        raise error from None
 
 
 def _one(peer: Node, wanted: str) -> NodeVariable:

@@ -8,6 +8,8 @@ from opendiag.diagnose.situation import Situation, seconds
 from opendiag.findings import Finding, Severity
 
 _WIRES = "the wires CAN_H and CAN_L and the two 120 ohm terminations (about 60 ohm between the wires without power)"
+#: Longer than the period of a usual heartbeat.
+_LONG_LISTENING_S = 5.0
 
 
 def listen_only(s: Situation) -> Finding | None:
@@ -81,9 +83,11 @@ def bus_empty(s: Situation) -> Finding | None:
     if not s.not_acknowledged:
         advice += " This adapter reported no missing acknowledge, so a bus whose nodes say nothing by themselves "
         advice += "would look the same: check the node-ID as well."
+    sure = s.not_acknowledged or s.listened_s >= _LONG_LISTENING_S
+    verdict = "no other device is on the bus, or it has no power"
     return _finding(
         codes.BUS_EMPTY,
-        f"{sentence}: no other device is on the bus, or it has no power.",
+        f"{sentence}: {verdict}." if sure else f"{sentence}: {verdict}, or none has said anything in this short time.",
         advice,
         _counters(s),
     )

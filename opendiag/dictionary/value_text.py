@@ -56,6 +56,10 @@ _HEX_BYTES = re.compile(r"\s*(?:(?:0x)?[0-9a-f]{2}[\s,:]*)+", re.IGNORECASE)
 _ESCAPE = re.compile(r"\\(x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|.|$)", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "\\": "\\", '"': '"', "'": "'"}
 _NAMES_SHOWN = 12
+#: What 1010h and 1011h take: four letters, written as a number.
+_SIGNATURES = {0x1010: "save", 0x1011: "load"}
+#: A physical value may be rounded by this part of it, and no more.
+_TOLERANCE = Fraction(1, 100)
 _TEXT_SHOWN = 60
 
 
@@ -167,6 +171,9 @@ def _integer_bytes(text: str, variable: Variable) -> bytes:
 
 
 def _integer(text: str, variable: Variable) -> int:
+    signature = _SIGNATURES.get(variable.index)
+    if signature is not None and variable.subindex and text.casefold() == signature:
+        return int.from_bytes(signature.encode(), "little")
     readings: tuple[Callable[[str, Variable], int | None], ...] = (
         lambda text, _: _number(text),
         lambda text, variable: _named(text, variable.values, whole=True),
@@ -229,6 +236,10 @@ def _scaled(text: str, variable: Variable) -> int | None:
     if abs(physical - nearest) * 2 == 1:
         below = math.floor(physical)
         raise _NoValue(f"{_quoted(text)} is halfway between the raw numbers {below} and {below + 1}: write one of them")
+    if abs(physical - nearest) > abs(physical) * _TOLERANCE:
+        raise _NoValue(
+            f"{_quoted(text)} is {float(physical):.6g} raw units, which are whole: write {nearest} if that will do"
+        )
     return nearest
 
 

@@ -10,6 +10,7 @@ candump's format is the one that keeps everything a frame has. Knows frames and 
 from __future__ import annotations
 
 import io
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -178,9 +179,7 @@ def open_writer(path: str | Path, *, overwrite: bool = False) -> LogWriter:
     written, MissingDependency for .mf4 without its library.
     """
     path = Path(path)
-    suffix = _format_suffix(path)
-    if path.exists() and not overwrite:
-        raise LogExists(str(path))
+    suffix = check_target(path, overwrite=overwrite)
     try:
         if suffix in (".log", ".gz"):
             return _CandumpWriter(path, FORMATS[suffix], _open_text(path, suffix, "w" if overwrite else "x"))
@@ -189,6 +188,22 @@ def open_writer(path: str | Path, *, overwrite: bool = False) -> LogWriter:
         raise LogExists(str(path)) from None
     except OSError as error:
         raise _not_written(path, error) from None
+
+
+def check_target(path: str | Path, *, overwrite: bool = False) -> str:
+    """What `open_writer` would refuse, before anything is there to be written. Gives the suffix."""
+    path = Path(path)
+    suffix = _format_suffix(path)
+    if path.exists() and not overwrite:
+        raise LogExists(str(path))
+    directory = path.absolute().parent
+    if not directory.is_dir():
+        raise LogNotWritten(str(path), "no such file or directory")
+    if path.is_dir():
+        raise LogNotWritten(str(path), "is a directory")
+    if not os.access(path if path.exists() else directory, os.W_OK):
+        raise LogNotWritten(str(path), "permission denied")
+    return suffix
 
 
 def _format_suffix(path: Path) -> str:

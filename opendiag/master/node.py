@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int | None], None]
 _SINGLE = (ObjectType.VAR, ObjectType.DOMAIN)
+#: Storing (1010h) and restoring (1011h) parameters takes a device seconds before it answers.
+_SLOW_OBJECTS = (0x1010, 0x1011)
+_SLOW_S = 10.0
 
 
 class Node:
@@ -187,11 +190,13 @@ class Node:
         timeout_s: float | None = None,
         progress: Progress | None = None,
     ) -> PendingTransfer:
-        """Start a write and go on."""
+        """Start a write and go on. Without ``timeout_s`` a device has 10 s to store or restore parameters."""
         network = self.network
         with network.pump.lock:
             network.pump.check_open()
             now = network.pump.catch_up()
+            if timeout_s is None and index in _SLOW_OBJECTS:
+                timeout_s = max(_SLOW_S, self.client.default_timeout_s)
             transfer = self.client.download(
                 index, subindex, data, now, size=size, block=block, timeout_s=timeout_s, progress=progress
             )

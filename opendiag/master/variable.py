@@ -167,6 +167,9 @@ class Bits:
     def __init__(self, variable: NodeVariable) -> None:
         self._variable = variable
 
+    def __repr__(self) -> str:
+        return f"<bits of {self._variable!r}>"
+
     def __getitem__(self, key: int | str | slice) -> int:
         first, width = self._place(key)
         return self._number() >> first & (1 << width) - 1

@@ -236,7 +236,7 @@ class SdoRunner(SdoLine):
         restartable = talk is None or talk.restartable
         if not (restartable and transfer.attempts <= transfer.restarts and transfer.stream.rewind()):
             return False
-        what = f"{transfer.action} of {transfer.index:04X}:{transfer.subindex:02X}"
+        what = f"{transfer.action} of {transfer.index:04X}:{transfer.subindex:02X} of node {transfer.node_id}"
         self.odd("SDO-RESTARTED", Severity.INFO, f"A {what} was begun again: {why}.", b"")
         return True
 
