@@ -225,3 +225,23 @@ def test_write_a_file(run, tmp_path: Path):
     file = tmp_path / "two.bin"
     file.write_bytes(b"\x01\x02")
     refused(run("write", "101", "9999", f"@{file}", *SIM), 4, "the object does not exist")
+
+
+def test_what_the_device_refuses_is_said_and_the_rest_is_read(run):
+    outcome = run("read", "101", "7000", "1000", *SIM)
+    assert outcome.code == 4
+    assert "1000:00 Device Type" in outcome.out
+    assert "cannot read 7000:00 of node 101: refused by the device" in outcome.err
+
+
+def test_a_write_to_a_silent_node_says_that_nothing_was_written(run):
+    outcome = run("write", "7", "6040", "6", *SIM)
+    assert (outcome.code, outcome.out) == (4, "")
+    assert "Nothing was written" in outcome.err
+    assert "cannot write 6040:00 of node 7: no answer" in outcome.err
+
+
+def test_saving_parameters_may_take_its_time(run):
+    outcome = run("write", "101", "1010:1", "save", *SIM)
+    assert outcome.code == 0
+    assert 'signature "save"' in outcome.out

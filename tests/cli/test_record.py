@@ -136,11 +136,15 @@ def test_once_ends_after_the_first_trigger(run, tmp_path: Path):
 
 
 @pytest.mark.usefixtures("traffic")
-def test_a_trigger_that_never_fires(run, tmp_path: Path):
-    outcome = run("record", str(tmp_path / "n.log"), *BUS, "--trigger", "node==9", "--for", "50ms")
-    assert outcome.code == 0
-    assert "0 frames of " in outcome.err
-    assert outcome.err.strip().endswith("the trigger never fired.")
+def test_a_trigger_that_never_fires_leaves_an_older_file_as_it_was(run, tmp_path: Path):
+    file = tmp_path / "n.log"
+    for force in ((), ("--force",)):
+        outcome = run("record", str(file), *BUS, "--trigger", "node==9", "--for", "50ms", *force)
+        assert outcome.code == 0
+        assert "n.log was not written: the trigger never fired (" in outcome.err
+        assert file.exists() is bool(force)
+        file.write_text("(1.0) can0 123#01\n")
+    assert file.read_text() == "(1.0) can0 123#01\n"
 
 
 def test_a_silent_bus_ends_in_time(run, tmp_path: Path):

@@ -210,7 +210,7 @@ def test_ctrl_c_ends_it_with_its_summary():
 @pytest.mark.parametrize(
     ("arguments", "code", "word"),
     [
-        ((), 2, "take one"),
+        (("foo", "--for", "1s"), 2, "no EDS named 'foo'"),
         (("-i", "virtual:x", *SERVE), 2, "take one"),
         (("foo", *SERVE), 2, "no EDS named 'foo'"),
         (("stepim=1", "stepim=1", *SERVE), 2, "two devices with node-ID 1"),

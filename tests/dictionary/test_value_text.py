@@ -409,3 +409,16 @@ def test_any_text_gives_bytes_of_the_type_or_a_sentence(target: Variable, text: 
         assert str(error).startswith(f"{target.text} {target.name}: ")
     else:
         assert byte_width(target.data_type) in (None, len(raw))
+
+
+def test_a_physical_value_is_not_rounded_away() -> None:
+    speed = replace(variable(), data_type=DataType.UNSIGNED32, unit="rpm", factor=0.01, low=None, high=None)
+    assert parse_value("33.333 rpm", speed) == (3333).to_bytes(4, "little")
+    with pytest.raises(ValueRefused, match=r"is 0\.1 raw units, which are whole: write 0 if that will do"):
+        parse_value("0.001 rpm", speed)
+
+
+@pytest.mark.parametrize(("index", "word", "raw"), [(0x1010, "save", b"save"), (0x1011, "LOAD", b"load")])
+def test_the_signatures_of_storing_and_restoring_are_words(index: int, word: str, raw: bytes) -> None:
+    target = replace(variable(), index=index, subindex=1, data_type=DataType.UNSIGNED32, low=None, high=None)
+    assert parse_value(word, target) == raw
