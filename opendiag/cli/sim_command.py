@@ -29,7 +29,13 @@ _MAX_PORT = 0xFFFF
 
 @click.command(short_help="Simulate devices, on a bus or for other programs.")
 @click.argument("devices", nargs=-1, metavar="[DEVICE[=NODE]]...")
-@click.option("-i", "--interface", envvar="OPENDIAG_INTERFACE", metavar="ADAPTER:CHANNEL@BITRATE", help="This bus.")
+@click.option(
+    "-i",
+    "--interface",
+    envvar="OPENDIAG_INTERFACE",
+    metavar="ADAPTER:CHANNEL@BITRATE",
+    help="Put the devices on this bus. OPENDIAG_INTERFACE counts as well, unless --serve is given.",
+)
 @click.option("--node", metavar="N", help="Node-ID of the device, where there is one only.")
 @click.option(
     "--serve",

@@ -170,14 +170,11 @@ class Node:
         progress: Progress | None = None,
     ) -> PendingTransfer:
         """Start a read and go on. Transfers with one node wait for each other, those with several run side by side."""
-        network = self.network
-        with network.pump.lock:
-            network.pump.check_open()
-            now = network.pump.catch_up()
-            transfer = self.client.upload(
+        return self._begin(
+            lambda now: self.client.upload(
                 index, subindex, now, block=block, timeout_s=timeout_s, into=into, progress=progress
             )
-            return self._begun(transfer, now)
+        )
 
     def begin_download(
         self,
@@ -191,26 +188,28 @@ class Node:
         progress: Progress | None = None,
     ) -> PendingTransfer:
         """Start a write and go on. Without ``timeout_s`` a device has 10 s to store or restore parameters."""
-        network = self.network
-        with network.pump.lock:
-            network.pump.check_open()
-            now = network.pump.catch_up()
-            if timeout_s is None and index in _SLOW_OBJECTS:
-                timeout_s = max(_SLOW_S, self.client.default_timeout_s)
-            transfer = self.client.download(
+        if timeout_s is None and index in _SLOW_OBJECTS:
+            timeout_s = max(_SLOW_S, self.client.default_timeout_s)
+        return self._begin(
+            lambda now: self.client.download(
                 index, subindex, data, now, size=size, block=block, timeout_s=timeout_s, progress=progress
             )
-            return self._begun(transfer, now)
+        )
 
-    def _begun(self, transfer: SdoTransfer, now: float) -> PendingTransfer:
-        """Send its first message. Nobody is left with a transfer that nobody has."""
-        try:
-            self.network.pump.drain(self.client, now)
-        except BaseException:  # Ctrl-C, most likely: it must not be executed later
-            self.client.cancel(transfer, now)
-            self.network.pump.drain(self.client, now)
-            raise
-        return PendingTransfer(self, transfer)
+    def _begin(self, start: Callable[[float], SdoTransfer]) -> PendingTransfer:
+        """Queue a transfer and send its first message. None is left behind that nobody holds."""
+        pump = self.network.pump
+        with pump.lock:
+            pump.check_open()
+            now = pump.catch_up()
+            transfer = start(now)
+            try:
+                pump.drain(self.client, now)
+            except BaseException:  # Ctrl-C, most likely: it must not be executed later
+                self.client.cancel(transfer, now)
+                pump.drain(self.client, now)
+                raise
+            return PendingTransfer(self, transfer)
 
     def fitted(self, transfer: SdoTransfer, raw: bytes) -> bytes:
         """The bytes that count: of an answer that does not say how many of its four do, as many as the type has."""
