@@ -41,7 +41,7 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev --editable '.[columns]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev --editable '.[all]'
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.installed

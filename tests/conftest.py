@@ -2,10 +2,14 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Tests share the adapters that are only emulated: `from emulators.bus_model import BusModel`.
+sys.path.append(str(Path(__file__).parent))
 
 # "ci" draws the same examples in every run; HYPOTHESIS_PROFILE=dev searches on.
 settings.register_profile("ci", derandomize=True, deadline=None)

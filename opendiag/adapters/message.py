@@ -54,3 +54,21 @@ def to_message(frame: Frame) -> Message:
         channel=frame.channel,
         check=True,
     )
+
+
+def received_message(frame: Frame, channel: str) -> Message:
+    """A message as a bus hands it out, with its time; nothing is checked again."""
+    return Message(
+        timestamp=(frame.time_ns or 0) / 1e9,
+        arbitration_id=frame.can_id,
+        is_extended_id=frame.extended or frame.error,
+        is_remote_frame=frame.remote,
+        is_error_frame=frame.error,
+        channel=channel,
+        dlc=frame.dlc if frame.remote else len(frame.data),
+        data=frame.data,
+        is_fd=frame.fd,
+        is_rx=frame.direction != "tx",
+        bitrate_switch=frame.brs,
+        error_state_indicator=frame.esi,
+    )
