@@ -4,6 +4,7 @@
     ├── WireError (ValueError)                 bytes that are not what the standard says they are
     ├── DictionaryError                        something about an object dictionary
     │   ├── DictionaryFileError (ValueError)   a device file that cannot be used: file, line, why
+    │   │   └── DictionaryFindings             a device file read strictly: every finding that is not accepted
     │   ├── UnknownDictionary (LookupError)    no file and no bundled dictionary of that name
     │   └── ObjectNotFound (KeyError)          no such object in this dictionary
     ├── LogError                               something about a capture
@@ -14,6 +15,7 @@
     │   └── NotALine (ValueError)              a text that should be one frame and is none
     ├── AdapterError                           something about the way to the bus
     │   ├── BadInterface (ValueError)          -i or connect() names what cannot be understood
+    │   ├── BadFilter (ValueError)             a filter of frames that cannot be understood
     │   ├── AdapterNotFound (LookupError)      no such adapter, channel or server here
     │   ├── AdapterClosed (ConnectionError)    closed, unplugged or failed while in use
     │   └── SendFailed (OSError)               the adapter did not take a frame: bus-off, listen-only, full
@@ -68,6 +70,20 @@ class DictionaryFileError(DictionaryError, ValueError):
     def __str__(self) -> str:
         where = self.file if self.line is None else f"{self.file}:{self.line}"
         return f"{where}: {self.reason}"
+
+
+class DictionaryFindings(DictionaryFileError):
+    """``findings`` are all that were of the severity asked for, in the order of the file."""
+
+    def __init__(self, file: str, findings: Sequence[Finding]) -> None:
+        DictionaryError.__init__(self, file, tuple(findings))
+        self.file = file
+        self.findings = tuple(findings)
+        self.line = findings[0].line
+        self.reason = f"{len(findings)} finding{'s' * (len(findings) != 1)} where none is accepted"
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.reason}: " + "; ".join(str(finding).rstrip(".") for finding in self.findings)
 
 
 class UnknownDictionary(DictionaryError, LookupError):
@@ -173,15 +189,17 @@ class NotALine(LogError, ValueError):
 
 
 class MissingDependency(OpenDiagError, ImportError):
-    """``what`` needs the optional ``library``."""
+    """``what`` needs the optional ``library``; ``extra`` is the part of opendiag that brings all it needs, or ""."""
 
-    def __init__(self, what: str, library: str) -> None:
-        super().__init__(what, library)
+    def __init__(self, what: str, library: str, extra: str = "") -> None:
+        super().__init__(what, library, extra)
         self.what = what
         self.library = library
+        self.extra = extra
 
     def __str__(self) -> str:
-        return f"{self.what} needs {self.library}: pip install {self.library}"
+        install = f"'opendiag[{self.extra}]'" if self.extra else self.library
+        return f"{self.what} needs {self.library}: pip install {install}"
 
 
 class AdapterError(OpenDiagError):
@@ -198,6 +216,18 @@ class BadInterface(AdapterError, ValueError):
 
     def __str__(self) -> str:
         return f"interface {self.interface!r}: {self.reason}"
+
+
+class BadFilter(AdapterError, ValueError):
+    """``filter`` as the user wrote it; ``reason`` says which part of it is wrong and what is expected."""
+
+    def __init__(self, filter: str, reason: str) -> None:
+        super().__init__(filter, reason)
+        self.filter = filter
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"filter {self.filter!r}: {self.reason}"
 
 
 class AdapterNotFound(AdapterError, LookupError):

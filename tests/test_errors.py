@@ -11,10 +11,12 @@ from opendiag.errors import (
     AdapterClosed,
     AdapterError,
     AdapterNotFound,
+    BadFilter,
     BadInterface,
     BlockingCall,
     DictionaryError,
     DictionaryFileError,
+    DictionaryFindings,
     LogError,
     LogExists,
     LogNotFound,
@@ -84,6 +86,19 @@ EXAMPLES = [
         ["drive.eds: no section [FileInfo]"],
     ),
     (
+        DictionaryFindings(
+            "drive.eds",
+            [
+                Finding("eds-no-name", Severity.WARNING, "no name", "drive.eds", 3),
+                Finding("eds-no-access", Severity.WARNING, "no access", "drive.eds", 9),
+            ],
+        ),
+        ValueError,
+        DictionaryFileError,
+        {"file": "drive.eds", "line": 3, "reason": "2 findings where none is accepted"},
+        ["drive.eds: 2 findings", "drive.eds:3: warning eds-no-name", "drive.eds:9: warning eds-no-access: no access"],
+    ),
+    (
         UnknownDictionary("stpim", ["cia301", "stepim"]),
         LookupError,
         DictionaryError,
@@ -146,6 +161,13 @@ EXAMPLES = [
         AdapterError,
         {"interface": "cantact@", "reason": "expected ADAPTER:CHANNEL@BITRATE"},
         ["interface 'cantact@': ", "expected ADAPTER:CHANNEL@BITRATE"],
+    ),
+    (
+        BadFilter("123:xyz", "'xyz' is no mask; expected ID:MASK"),
+        ValueError,
+        AdapterError,
+        {"filter": "123:xyz", "reason": "'xyz' is no mask; expected ID:MASK"},
+        ["filter '123:xyz': 'xyz' is no mask"],
     ),
     (
         AdapterNotFound("socketcan:can7", "no such device"),

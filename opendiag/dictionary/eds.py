@@ -11,7 +11,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from opendiag.dictionary.eds_device import read_commissioning, read_device
+from opendiag.dictionary.document import Document
+from opendiag.dictionary.eds_compact_pdo import add_compact_pdos
+from opendiag.dictionary.eds_device import (
+    read_comments,
+    read_commissioning,
+    read_device,
+    read_dummies,
+    read_file_info,
+)
+from opendiag.dictionary.eds_modules import is_module_section, read_connected, read_modules
 from opendiag.dictionary.eds_objects import FIRST_OBJECT, Builder, Layout
 from opendiag.dictionary.eds_sections import Entry, Notes, Section, is_count, scan
 from opendiag.dictionary.eds_values import entry_number, read_number
@@ -22,10 +31,15 @@ from opendiag.findings import Severity
 _OBJECT_SECTION = re.compile(r"([0-9a-f]{1,4})(?:sub([0-9a-f]{1,2})|(name|value|denotation|objectlinks))?")
 _ALMOST_OBJECT = re.compile(r"(?=.*\d)[0-9a-f]{4}.*|0x[0-9a-f]+.*")
 _LISTS = ("mandatoryobjects", "optionalobjects", "manufacturerobjects")
+_KNOWN = frozenset(
+    {"fileinfo", "deviceinfo", "comments", "dummyusage", "devicecomissioning", "devicecommissioning", *_LISTS}
+)
 
 
-def parse(text: str, name: str) -> ObjectDictionary:
+def parse(text: str, name: str, *, encoding: str = "utf-8") -> ObjectDictionary:
     """Read an EDS or DCF. ``name`` is what the dictionary and its findings call the file.
+
+    ``encoding`` is what the bytes of the file were read as, for whoever writes it again.
 
     Raises DictionaryFileError when there is no object in the text; nothing else.
     """
@@ -35,12 +49,28 @@ def parse(text: str, name: str) -> ObjectDictionary:
     if not layout.objects and not layout.subs:
         raise DictionaryFileError(name, None, _why_no_eds(text))
     builder = Builder(layout, notes)
-    dictionary = ObjectDictionary(name, device=read_device(sections, notes))
-    dictionary.node_id, dictionary.bit_rate = read_commissioning(sections, notes)
+    dictionary = ObjectDictionary(name, device=read_device(sections, notes), file=read_file_info(sections))
+    dictionary.commissioning = read_commissioning(sections, notes)
+    dictionary.comments = read_comments(sections.get("comments"), notes)
+    dictionary.dummies = read_dummies(sections, notes)
     dictionary.objects = {index: builder.build(index) for index in layout.indices()}
+    dictionary.modules = read_modules(sections, notes, layout.is_dcf)
+    dictionary.connected = read_connected(sections, notes)
+    dictionary.sections = _others(sections)
+    dictionary.document = Document(text, "dcf" if layout.is_dcf else "eds", encoding)
+    add_compact_pdos(dictionary)
     _check_lists(sections, layout, notes)
     dictionary.findings = sorted(notes.findings, key=lambda finding: finding.line or 0)
     return dictionary
+
+
+def _others(sections: dict[str, Section]) -> dict[str, dict[str, str]]:
+    """The sections that say nothing we know, as written."""
+    return {
+        section.name: {entry.key: entry.value for entry in section.entries.values()}
+        for name, section in sections.items()
+        if name not in _KNOWN and not _OBJECT_SECTION.fullmatch(name) and not is_module_section(name)
+    }
 
 
 def _why_no_eds(text: str) -> str:
@@ -60,16 +90,7 @@ def _lay_out(sections: dict[str, Section], notes: Notes) -> Layout:
                 sentence = f"[{section.name}] looks like an object but is none"
                 notes.add("eds-section-name", section.line, sentence, f"[{section.name}]", "ignored")
             continue
-        index = int(match[1], 16)
-        if match[2] is not None:
-            known = layout.subs.setdefault(index, {}).setdefault(int(match[2], 16), section)
-        elif match[3] is not None:
-            known = layout.compact.setdefault((index, match[3]), section)
-        else:
-            known = layout.objects.setdefault(index, section)
-        if known is not section:
-            sentence = f"[{section.name}] describes the same as [{known.name}]"
-            notes.add("eds-duplicate-section", section.line, sentence, "", f"line {known.line} counts")
+        layout.put(int(match[1], 16), match[2], match[3], section, notes)
     return layout
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from opendiag.dictionary.datatypes import DataType, type_name
 from opendiag.dictionary.eds_sections import Entry, Notes, Section, is_count
-from opendiag.dictionary.eds_values import bad_value, entry_value, read_factor, read_number, read_value
+from opendiag.dictionary.eds_values import bad_value, entry_number, entry_value, read_factor, read_number, read_value
 from opendiag.dictionary.model import Object, ObjectType, Variable
 from opendiag.findings import Severity
 
@@ -17,11 +17,30 @@ _ACCESS = ("ro", "wo", "rw", "rwr", "rww", "const")
 _STANDARD_TYPES = frozenset(int(data_type) for data_type in DataType)
 _OBJECT_TYPES = frozenset(int(object_type) for object_type in ObjectType)
 _SINGLE = (ObjectType.VAR, ObjectType.DOMAIN, ObjectType.DEFTYPE)
+#: Keys of an object or member that have a meaning here; the others are kept as they are.
+VARIABLE_KEYS = frozenset(
+    (
+        *("parametername", "objecttype", "subnumber", "datatype", "accesstype", "defaultvalue", "parametervalue"),
+        *("lowlimit", "highlimit", "pdomapping", "compactsubobj", "objflags", "denotation"),
+        *("unit", "factor", "altunit", "altfactor"),
+    )
+)
+
+
+_NONE: Mapping[str, str] = {}
+
+
+def other_keys(section: Section) -> Mapping[str, str]:
+    """The keys of an object or member that have no meaning here, as written."""
+    unknown = section.entries.keys() - VARIABLE_KEYS
+    if not unknown:
+        return _NONE
+    return {entry.key: entry.value for key, entry in section.entries.items() if key in unknown}
 
 
 @dataclass(slots=True)
 class Layout:
-    """Which section describes which object; ``compact`` by (index, "name" or "value")."""
+    """Which section describes which object; ``compact`` by (index, "name", "value", "denotation" or "objectlinks")."""
 
     objects: dict[int, Section] = field(default_factory=dict)
     subs: dict[int, dict[int, Section]] = field(default_factory=dict)
@@ -30,6 +49,18 @@ class Layout:
 
     def indices(self) -> list[int]:
         return sorted(self.objects.keys() | self.subs.keys())
+
+    def put(self, index: int, sub: str | None, kind: str | None, section: Section, notes: Notes) -> None:
+        """``sub`` is the subindex as written, ``kind`` what else of the object it describes. The first one counts."""
+        if sub is not None:
+            known = self.subs.setdefault(index, {}).setdefault(int(sub, 16), section)
+        elif kind is not None:
+            known = self.compact.setdefault((index, kind), section)
+        else:
+            known = self.objects.setdefault(index, section)
+        if known is not section:
+            sentence = f"[{section.name}] describes the same as [{known.name}]"
+            notes.add("eds-duplicate-section", section.line, sentence, "", f"line {known.line} counts")
 
 
 def _type_aliases(layout: Layout) -> dict[int, int]:
@@ -59,9 +90,9 @@ class Builder:
         section = self._layout.objects.get(index)
         if section is None:
             return self._orphans(index, subs)
-        compact = read_number(section, "compactsubobj", self._notes) or 0
+        compact = self._compact_count(section)
         object_type = self._object_type(section, bool(subs), bool(compact))
-        found = Object(index, self._name(section, f"Object {index:04X}h"), object_type)
+        found = self._head(index, section, object_type, compact)
         if index < FIRST_OBJECT and object_type in _SINGLE:
             return found
         if compact:
@@ -75,6 +106,36 @@ class Builder:
             sentence = f"[{section.name}] is {object_type.name} but has no members"
             self._notes.add("eds-no-members", section.line, sentence, "", "kept without values")
         return found
+
+    def _head(self, index: int, section: Section, object_type: ObjectType, compact: int) -> Object:
+        """The object without its members."""
+        single = object_type in _SINGLE
+        return Object(
+            index,
+            self._name(section, f"Object {index:04X}h"),
+            object_type,
+            data_type=0 if single else read_number(section, "datatype", self._notes) or 0,
+            compact=compact,
+            flags=read_number(section, "objflags", self._notes) or 0,
+            denotation=section.text("denotation"),
+            links=self._links(index),
+            extra=_NONE if single and index >= FIRST_OBJECT else other_keys(section),
+            line=section.line,
+        )
+
+    def _links(self, index: int) -> tuple[int, ...]:
+        section = self._layout.compact.get((index, "objectlinks"))
+        if section is None:
+            return ()
+        entries = [entry for key, entry in section.entries.items() if is_count(key) and entry.value]
+        numbers = [entry_number(entry, section, self._notes) for entry in entries]
+        return tuple(number for number in numbers if number is not None)
+
+    def _compact_count(self, section: Section) -> int:
+        count = read_number(section, "compactsubobj", self._notes) or 0
+        if count > 254:
+            bad_value(section.entries["compactsubobj"], section, "more than 254", self._notes, "read as 254")
+        return min(count, 254)
 
     def _orphans(self, index: int, subs: dict[int, Section]) -> Object:
         first = min(subs.values(), key=lambda sub: sub.line)
@@ -141,6 +202,10 @@ class Builder:
             factor=read_factor(section, "factor", notes),
             alt_unit=section.text("altunit"),
             alt_factor=read_factor(section, "altfactor", notes),
+            denotation=section.text("denotation"),
+            flags=read_number(section, "objflags", notes) or 0,
+            extra=other_keys(section),
+            line=section.line,
         )
 
     def _data_type(self, section: Section, subindex: int, parent: Section | None) -> int:
@@ -206,13 +271,11 @@ class Builder:
     def _compact(self, section: Section, parent: Object, count: int) -> Iterator[tuple[int, Variable]]:
         """Members 0..count of an array written as one section (CompactSubObj)."""
         index = parent.index
-        if count > 254:
-            bad_value(section.entries["compactsubobj"], section, "more than 254", self._notes)
-            count = 254
-        yield 0, Variable(index, 0, "NrOfObjects", DataType.UNSIGNED8, "ro", default=count)
+        yield 0, Variable(index, 0, "NrOfObjects", DataType.UNSIGNED8, "ro", default=count, line=section.line)
         pattern = self._variable(section, index, 1, parent.name)
         names = self._compact_entries(index, "name", count)
         values = self._compact_entries(index, "value", count)
+        denotations = self._compact_entries(index, "denotation", count)
         for subindex in range(1, count + 1):
             named, valued = names.get(subindex), values.get(subindex)
             default, value = pattern.default, pattern.value
@@ -220,7 +283,18 @@ class Builder:
                 special = entry_value(valued, self._layout.compact[index, "value"], pattern.data_type, self._notes)
                 default, value = (default, special) if self._layout.is_dcf else (special, value)
             name = named.value if named else f"{parent.name}{subindex}"
-            yield subindex, replace(pattern, subindex=subindex, name=name, default=default, value=value)
+            denoted = denotations.get(subindex)
+            yield (
+                subindex,
+                replace(
+                    pattern,
+                    subindex=subindex,
+                    name=name,
+                    default=default,
+                    value=value,
+                    denotation=denoted.value if denoted else pattern.denotation,
+                ),
+            )
 
     def _compact_entries(self, index: int, kind: str, count: int) -> dict[int, Entry]:
         """Read what [xxxxName] or [xxxxValue] says, by subindex."""

@@ -93,10 +93,10 @@ def entry_number(entry: Entry, section: Section, notes: Notes) -> int | None:
     return number.value
 
 
-def bad_value(entry: Entry, section: Section, what: str, notes: Notes) -> None:
+def bad_value(entry: Entry, section: Section, what: str, notes: Notes, assumed: str = "read as if left out") -> None:
     """Note a value that cannot be used."""
     sentence = f"{entry.key} of [{section.name}] is {what}"
-    notes.add("eds-bad-value", entry.line, sentence, f"{entry.key}={entry.value}", "read as if left out")
+    notes.add("eds-bad-value", entry.line, sentence, f"{entry.key}={entry.value}", assumed)
 
 
 def _remark(number: _Number, entry: Entry, section: Section, notes: Notes) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import codecs
 from dataclasses import dataclass
 from pathlib import Path
 
-from opendiag.dictionary import eds
+from opendiag.dictionary import eds, encodings, xdd, xml_tree
 from opendiag.dictionary.eds_device import Identity, read_identity
 from opendiag.dictionary.model import ObjectDictionary
-from opendiag.errors import DictionaryFileError, UnknownDictionary
+from opendiag.errors import DictionaryFileError, DictionaryFindings, UnknownDictionary
 from opendiag.findings import Finding, Severity
 from opendiag.resources import bundled_path
 
 _SUFFIX = ".eds"
-_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+#: A DCF or XDC belongs to one device, not to a type.
+_TYPE_SUFFIXES = (_SUFFIX, ".xdd")
 
 
 def bundled_names() -> list[str]:
@@ -34,21 +34,30 @@ def _eds_files(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if path.suffix.lower() == _SUFFIX and path.is_file())
 
 
-def load(name_or_path: str | Path) -> ObjectDictionary:
-    """Read an EDS or DCF by path, or a bundled one by name ("stepim", "StepIM.eds").
+def load(name_or_path: str | Path, *, strict: bool | Severity = False) -> ObjectDictionary:
+    """Read a device file (EDS, DCF, XDD, XDC, XPD) by path, or a bundled one by name ("stepim", "StepIM.eds").
 
-    A path that exists comes before a bundled name. Raises UnknownDictionary when there is neither, and
-    DictionaryFileError for a directory, for what cannot be read, and for what is no EDS.
+    A path that exists comes before a bundled name. What the file is, its content decides. ``strict`` makes an error of
+    the findings: of that severity and above, True means warnings.
+
+    Raises UnknownDictionary when there is neither, DictionaryFileError for a directory, for what cannot be read, and
+    for what is no device file; with ``strict`` DictionaryFindings.
     """
     name = str(name_or_path)
     path = Path(name_or_path)
-    if _exists(path):
-        return _load_file(path, name)
-    bundled = _bundled_files()
-    key = name.lower().removesuffix(_SUFFIX)
-    if key not in bundled:
-        raise UnknownDictionary(name, sorted(bundled))
-    return _load_file(bundled[key], key)
+    if not _exists(path):
+        bundled = _bundled_files()
+        key = name.lower().removesuffix(_SUFFIX)
+        if key not in bundled:
+            raise UnknownDictionary(name, sorted(bundled))
+        name, path = key, bundled[key]
+    dictionary = _load_file(path, name)
+    least = Severity.WARNING if strict is True else strict
+    if least:
+        found = [finding for finding in dictionary.findings if finding.severity >= least]
+        if found:
+            raise DictionaryFindings(name, found)
+    return dictionary
 
 
 def _exists(path: Path) -> bool:
@@ -59,42 +68,23 @@ def _exists(path: Path) -> bool:
 
 
 def _load_file(path: Path, name: str) -> ObjectDictionary:
-    text, findings = _read_text(path, name)
-    dictionary = eds.parse(text, name)
+    raw = _read(path, name)
+    if xml_tree.is_xml(raw):
+        return xdd.parse_xml(raw, name)
+    text, encoding, findings = encodings.decode(raw, name)
+    dictionary = eds.parse(text, name, encoding=encoding)
     dictionary.findings[:0] = findings
     return dictionary
 
 
-def _read_text(path: Path, name: str) -> tuple[str, list[Finding]]:
-    """Read the text of a file, and what its encoding gave reason to note. Raise DictionaryFileError."""
+def _read(path: Path, name: str) -> bytes:
+    """Raise DictionaryFileError."""
     if path.is_dir():
-        raise DictionaryFileError(name, None, "this is a directory, not an EDS file")
+        raise DictionaryFileError(name, None, "this is a directory, not a device file")
     try:
-        raw = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise DictionaryFileError(name, None, f"cannot be read: {error.strerror or error}") from error
-    return _decode(raw, name)
-
-
-def _decode(raw: bytes, name: str) -> tuple[str, list[Finding]]:
-    if raw.startswith(_UTF_16_MARKS):
-        try:
-            return raw.decode("utf-16"), []
-        except UnicodeDecodeError as error:
-            raise DictionaryFileError(name, None, f"not UTF-16, though it begins like it: {error.reason}") from error
-    if b"\0" in raw:
-        raise DictionaryFileError(name, None, "not a text file (it contains zero bytes)")
-    try:
-        return raw.decode("utf-8-sig"), []
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        return raw.decode("cp1252", "replace"), [_not_utf_8(raw, error.start, name, line)]
-
-
-def _not_utf_8(raw: bytes, start: int, name: str, line: int) -> Finding:
-    evidence = f"byte {raw[start]:02X}h"
-    assumed = "read as Windows-1252"
-    return Finding("eds-encoding", Severity.INFO, "not UTF-8", name, line, evidence, assumed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +95,12 @@ class _Candidate:
 
 
 class Library:
-    """The EDS files of a directory, and the bundled ones behind them, found by a device's identity.
+    """The EDS and XDD files of a directory, and the bundled ones behind them, found by a device's identity.
 
-    The directory is listed at once and each file's [DeviceInfo] read at the first `find`; a whole file is read
+    The directory is listed at once and each file's identity read at the first `find`; a whole file is read
     when a device matches it, and once only. ``findings`` says which files had to be left out.
 
-    Raises DictionaryFileError when the directory does not exist or holds no EDS.
+    Raises DictionaryFileError when the directory does not exist or holds neither *.eds nor *.xdd.
     """
 
     def __init__(self, directory: str | Path | None = None) -> None:
@@ -136,11 +126,13 @@ class Library:
 
     def _identify(self, path: Path, name: str) -> _Candidate | None:
         try:
-            text, _ = _read_text(path, name)
+            raw = _read(path, name)
+            if xml_tree.is_xml(raw):
+                return _Candidate(path, name, xdd.read_identity(raw, name))
+            return _Candidate(path, name, read_identity(encodings.decode(raw, name)[0]))
         except DictionaryFileError as error:
             self._leave_out(error)
             return None
-        return _Candidate(path, name, read_identity(text))
 
     def _load(self, candidate: _Candidate) -> ObjectDictionary | None:
         if candidate.path not in self._loaded:
@@ -163,10 +155,10 @@ def _rank(have: int | None, wanted: int | None) -> tuple[bool, int]:
 
 def _files_of(directory: Path) -> list[Path]:
     try:
-        files = _eds_files(directory)
+        files = sorted(path for path in directory.iterdir() if path.suffix.lower() in _TYPE_SUFFIXES and path.is_file())
     except OSError as error:
-        reason = f"cannot be used as a directory of EDS files: {error.strerror or error}"
+        reason = f"cannot be used as a directory of device files: {error.strerror or error}"
         raise DictionaryFileError(str(directory), None, reason) from error
     if not files:
-        raise DictionaryFileError(str(directory), None, "no EDS file (*.eds) in this directory")
+        raise DictionaryFileError(str(directory), None, "no device file (*.eds, *.xdd) in this directory")
     return files

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from opendiag.dictionary.datatypes import Value, type_name
+from opendiag.dictionary.document import Document
 from opendiag.errors import ObjectNotFound
 from opendiag.findings import Finding
 
 _NOTHING: Mapping[int, str] = {}
+_NO_KEYS: Mapping[str, str] = {}
 
 
 class ObjectType(IntEnum):
@@ -54,7 +56,10 @@ class Variable:
     ``value``     what a DCF says this one device is set to (``ParameterValue``).
     ``unit``      of ``raw * factor``; ``alt_unit`` and ``alt_factor`` give a second view of the same raw number.
     ``bits``      names of single bits, ``values`` names of whole values.
-    ``source``    "eds", "cia301", "cia302" or "cia402": who says all this.
+    ``source``    "eds", "xdd", "cia301", "cia302" or "cia402": who says all this.
+    ``denotation`` is what a DCF calls this one device's value, ``flags`` is ObjFlags (bit 0: not to be written when a
+    configuration is downloaded, bit 1: not to be read when it is scanned). ``extra`` has the keys of the file that
+    opendiag gives no meaning to, as written; ``line`` is where the variable begins in the file.
     """
 
     index: int
@@ -74,6 +79,10 @@ class Variable:
     bits: Mapping[int, str] = field(default_factory=lambda: _NOTHING)
     values: Mapping[int, str] = field(default_factory=lambda: _NOTHING)
     source: str = "eds"
+    denotation: str = ""
+    flags: int = 0
+    extra: Mapping[str, str] = field(default_factory=lambda: _NO_KEYS)
+    line: int | None = None
 
     @property
     def text(self) -> str:
@@ -92,17 +101,33 @@ class Variable:
 
 @dataclass(slots=True)
 class Object:
-    """An index of the dictionary and its members by subindex (a VAR has member 0 only)."""
+    """An index of the dictionary and its members by subindex (a VAR has member 0 only).
+
+    ``flags``, ``denotation``, ``extra`` and ``line`` are as in `Variable`, and those of an array or record itself.
+    ``links`` are the indices that [xxxxObjectLinks] names. ``compact`` is the CompactSubObj of the file, 0 if it has
+    a section for each member. ``data_type`` is what an array's own section says, 0 if nothing.
+    """
 
     index: int
     name: str
     object_type: ObjectType
     members: dict[int, Variable] = field(default_factory=dict)
+    data_type: int = 0
+    compact: int = 0
+    flags: int = 0
+    denotation: str = ""
+    links: tuple[int, ...] = ()
+    extra: Mapping[str, str] = field(default_factory=lambda: _NO_KEYS)
+    line: int | None = None
 
 
 @dataclass(slots=True)
 class DeviceInfo:
-    """Who the file describes. None: the file does not say. ``bit_rates`` in kbit/s."""
+    """Who the file describes. None: the file does not say. ``bit_rates`` in kbit/s.
+
+    ``granularity`` is the smallest number of bits a PDO mapping can move, 0 when it cannot be changed. ``compact_pdo``
+    says by bits which communication parameters of the PDOs exist without sections of their own.
+    """
 
     vendor_name: str = ""
     product_name: str = ""
@@ -110,21 +135,103 @@ class DeviceInfo:
     product_code: int | None = None
     revision: int | None = None
     bit_rates: tuple[int, ...] = ()
+    order_code: str = ""
+    boot_up_master: bool | None = None
+    boot_up_slave: bool | None = None
+    granularity: int | None = None
+    dynamic_channels: int | None = None
+    group_messaging: bool | None = None
+    rpdo_count: int | None = None
+    tpdo_count: int | None = None
+    compact_pdo: int = 0
+    lss_supported: bool | None = None
+    extra: Mapping[str, str] = field(default_factory=lambda: _NO_KEYS)
+
+
+@dataclass(slots=True)
+class FileInfo:
+    """What the file says about itself, as written ([FileInfo], or the profile header of an XDD)."""
+
+    file_name: str = ""
+    file_version: str = ""
+    file_revision: str = ""
+    eds_version: str = ""
+    description: str = ""
+    creation_time: str = ""
+    creation_date: str = ""
+    created_by: str = ""
+    modification_time: str = ""
+    modification_date: str = ""
+    modified_by: str = ""
+    last_eds: str = ""
+    extra: Mapping[str, str] = field(default_factory=lambda: _NO_KEYS)
+
+
+@dataclass(slots=True)
+class Commissioning:
+    """Where one configured device sits in its network ([DeviceComissioning] of a DCF). ``bit_rate`` in kbit/s."""
+
+    node_id: int | None = None
+    bit_rate: int | None = None
+    node_name: str = ""
+    net_number: int | None = None
+    network_name: str = ""
+    canopen_manager: bool | None = None
+    lss_serial_number: int | None = None
+    extra: Mapping[str, str] = field(default_factory=lambda: _NO_KEYS)
+
+
+@dataclass(slots=True)
+class Module:
+    """A module that a modular device can take: the objects it brings, and the members it adds to existing ones.
+
+    ``extends`` are the sections [MxSubExtyyyy] by index: the pattern of the members that each such module adds,
+    ``Count`` and ``ObjExtend`` among its extra keys.
+    """
+
+    number: int
+    product_name: str = ""
+    version: int | None = None
+    revision: int | None = None
+    order_code: str = ""
+    comments: tuple[str, ...] = ()
+    fixed: dict[int, Object] = field(default_factory=dict)
+    extends: dict[int, Object] = field(default_factory=dict)
+    extra: Mapping[str, str] = field(default_factory=lambda: _NO_KEYS)
 
 
 @dataclass(slots=True)
 class ObjectDictionary:
-    """All objects of one device type (EDS) or of one configured device (DCF: ``node_id``, ``bit_rate``).
+    """All objects of one device type (EDS) or of one configured device (DCF, XDC: ``commissioning``).
 
-    ``name`` is what the user called it: a path or a bundled name. ``bit_rate`` in kbit/s.
+    ``name`` is what the user called it: a path or a bundled name. ``dummies`` are the data types that a PDO mapping
+    may use as placeholders (None: not said). ``connected`` are the modules of a DCF by number, in their order.
+    ``sections`` are those of an EDS that opendiag gives no meaning to, by name, as written.
+    ``document`` is the text it was read from, so that writing it back changes only what was changed.
     """
 
     name: str
     objects: dict[int, Object] = field(default_factory=dict)
     device: DeviceInfo = field(default_factory=DeviceInfo)
-    node_id: int | None = None
-    bit_rate: int | None = None
+    commissioning: Commissioning = field(default_factory=Commissioning)
     findings: list[Finding] = field(default_factory=list)
+    file: FileInfo = field(default_factory=FileInfo)
+    comments: tuple[str, ...] = ()
+    dummies: frozenset[int] | None = None
+    modules: dict[int, Module] = field(default_factory=dict)
+    connected: tuple[int, ...] = ()
+    sections: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    document: Document | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def node_id(self) -> int | None:
+        """Of a configured device."""
+        return self.commissioning.node_id
+
+    @property
+    def bit_rate(self) -> int | None:
+        """Of a configured device, in kbit/s."""
+        return self.commissioning.bit_rate
 
     def get(self, index: int, subindex: int) -> Variable | None:
         """The variable, or None when the dictionary lacks it."""

@@ -9,7 +9,7 @@ import pytest
 from opendiag import dictionary, resources
 from opendiag.dictionary import Library, bundled_names, load
 from opendiag.dictionary import library as library_module
-from opendiag.errors import DictionaryFileError, UnknownDictionary
+from opendiag.errors import DictionaryFileError, DictionaryFindings, UnknownDictionary
 from opendiag.findings import Severity
 
 
@@ -92,7 +92,7 @@ def test_a_file_that_fails_while_read(tmp_path, monkeypatch):
         load(path)
 
 
-@pytest.mark.parametrize("raw", [b"\x7fELF\0\0\0", eds().encode("utf-16-le"), b"\xff\xfe\x00", b""])
+@pytest.mark.parametrize("raw", [b"\x7fELF\0\0\0", b"\xff\xfe\x00", b""])
 def test_what_is_no_text_is_no_eds(raw, tmp_path):
     path = tmp_path / "binary.eds"
     path.write_bytes(raw)
@@ -101,7 +101,7 @@ def test_what_is_no_text_is_no_eds(raw, tmp_path):
     assert caught.value.file == str(path)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_encodings_that_need_no_remark(encoding, tmp_path):
     path = tmp_path / "mine.eds"
     path.write_bytes(eds(name="Größe °C").encode(encoding))
@@ -158,11 +158,11 @@ def test_bundled_files_stand_behind_the_directory(tmp_path):
 def test_reads_identities_once_and_whole_files_only_when_they_match(tmp_path, monkeypatch):
     library = write(tmp_path, a=eds(product="1"), b=eds(product="2"))
     read, parsed = [], []
-    read_text, parse = library_module._read_text, library_module.eds.parse
+    read_file, parse = library_module._read, library_module.eds.parse
+    monkeypatch.setattr(library_module, "_read", lambda path, name: read.append(path.name) or read_file(path, name))
     monkeypatch.setattr(
-        library_module, "_read_text", lambda path, name: read.append(path.name) or read_text(path, name)
+        library_module.eds, "parse", lambda text, name, **more: parsed.append(name) or parse(text, name, **more)
     )
-    monkeypatch.setattr(library_module.eds, "parse", lambda text, name: parsed.append(name) or parse(text, name))
     assert library.find(0x2E1, 99) is None
     assert read[:2] == ["a.eds", "b.eds"] and not parsed
     first = library.find(0x2E1, 2)
@@ -196,7 +196,7 @@ def test_a_bad_file_does_not_hide_the_good_ones(tmp_path):
 def test_only_eds_files_count(tmp_path):
     (tmp_path / "configured.dcf").write_text(eds(product="5"))
     (tmp_path / "folder.eds").mkdir()
-    with pytest.raises(DictionaryFileError, match="no EDS file"):
+    with pytest.raises(DictionaryFileError, match=r"no device file \(\*\.eds, \*\.xdd\)"):
         Library(tmp_path)
 
 
@@ -247,3 +247,25 @@ def test_every_public_name_is_there():
     assert set(dictionary.__all__) <= set(dir(dictionary))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = dictionary.nothing
+
+
+@pytest.mark.parametrize(("encoding", "name"), [("cp1252", "Größe °C"), ("cp850", "Größe °C"), ("cp850", "µs für Ä")])
+def test_code_pages_are_told_apart_by_their_letters(encoding, name, tmp_path):
+    path = tmp_path / "mine.eds"
+    path.write_bytes(eds(name=name).encode(encoding))
+    loaded = load(path)
+    assert loaded[0x2000, 0].name == name
+    assert [finding.code for finding in loaded.findings] == ["eds-encoding"]
+    assert loaded.document.encoding == encoding
+
+
+def test_strict_makes_one_error_of_all_findings(tmp_path):
+    path = tmp_path / "mine.eds"
+    path.write_text(eds(name="").replace("AccessType=", "AccessType=sometimes;"))
+    found = [finding for finding in load(path).findings if finding.severity >= Severity.WARNING]
+    assert len(found) > 1
+    with pytest.raises(DictionaryFindings) as caught:
+        load(path, strict=True)
+    assert caught.value.findings == tuple(found)
+    assert all(f":{finding.line}: " in str(caught.value) for finding in found)
+    assert load(path, strict=Severity.ERROR).findings == load(path).findings
