@@ -12,11 +12,10 @@ MAX_EXTENDED_ID = 0x1FFF_FFFF
 
 #: CAN FD data length code (DLC) -> number of data bytes.
 FD_LENGTHS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 20, 24, 32, 48, 64)
-_set = object.__setattr__
 _FD_DLC = {length: dlc for dlc, length in enumerate(FD_LENGTHS)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Frame:
     """A classic CAN, CAN FD or error frame.
 
@@ -42,35 +41,40 @@ class Frame:
     direction: str | None = None
     time_ns: int | None = None
 
-    def __post_init__(self) -> None:
-        plain = not (self.extended or self.remote or self.error or self.fd or self.brs or self.esi)
-        if plain and self.dlc == -1 and 0 <= self.can_id <= MAX_STANDARD_ID and len(self.data) <= 8:
-            _set(self, "dlc", len(self.data))  # by far the most
-            return
-        limit = MAX_EXTENDED_ID if self.extended or self.error else MAX_STANDARD_ID
-        if not 0 <= self.can_id <= limit:
-            raise ValueError(f"CAN-ID {self.can_id:#x} is outside 0..{limit:#x}")
-        length = len(self.data)
-        if self.fd:
-            if length not in _FD_DLC:
-                raise ValueError(f"{length} data bytes do not exist in CAN FD (0..8, 12, 16, 20, 24, 32, 48, 64)")
-            if self.remote:
-                raise ValueError("CAN FD has no remote frames")
-            dlc = _FD_DLC[length]
-            if self.dlc not in (-1, dlc):
-                raise ValueError(f"DLC {self.dlc} does not belong to {length} bytes of CAN FD data")
-            _set(self, "dlc", dlc)
-            return
-        if self.brs or self.esi:
-            raise ValueError("BRS and ESI exist in CAN FD frames only")
-        if length > 8:
-            raise ValueError(f"{length} data bytes in a classic CAN frame (at most 8)")
-        if self.remote and length:
-            raise ValueError("a remote frame carries no data")
-        if self.dlc == -1:
-            _set(self, "dlc", length)
-        elif not (0 <= self.dlc <= 15 if self.remote else self.dlc == length or (length == 8 and 8 < self.dlc <= 15)):
-            raise ValueError(f"DLC {self.dlc} does not belong to {length} data bytes")
+    # Made by the million: the one that dataclass writes for a frozen class takes three times as long.
+    def __init__(
+        self,
+        can_id: int,
+        data: bytes = b"",
+        extended: bool = False,
+        remote: bool = False,
+        error: bool = False,
+        fd: bool = False,
+        brs: bool = False,
+        esi: bool = False,
+        dlc: int = -1,
+        channel: str | None = None,
+        direction: str | None = None,
+        time_ns: int | None = None,
+    ) -> None:
+        length = len(data)
+        limit = MAX_EXTENDED_ID if extended or error else MAX_STANDARD_ID
+        if dlc == -1 and length <= 8 and 0 <= can_id <= limit and not (remote or fd or brs or esi):
+            dlc = length  # by far the most
+        else:
+            dlc = _checked_dlc(can_id, limit, length, remote, fd, brs or esi, dlc)
+        _set_can_id(self, can_id)
+        _set_data(self, data)
+        _set_extended(self, extended)
+        _set_remote(self, remote)
+        _set_error(self, error)
+        _set_fd(self, fd)
+        _set_brs(self, brs)
+        _set_esi(self, esi)
+        _set_dlc(self, dlc)
+        _set_channel(self, channel)
+        _set_direction(self, direction)
+        _set_time_ns(self, time_ns)
 
     @property
     def id_text(self) -> str:
@@ -78,3 +82,45 @@ class Frame:
         if self.error:
             return f"{self.can_id | 0x2000_0000:08X}"
         return f"{self.can_id:08X}" if self.extended else f"{self.can_id:03X}"
+
+
+# The slots' own setters: what `object.__setattr__` finds again for each of them, each time.
+(
+    _set_can_id,
+    _set_data,
+    _set_extended,
+    _set_remote,
+    _set_error,
+    _set_fd,
+    _set_brs,
+    _set_esi,
+    _set_dlc,
+    _set_channel,
+    _set_direction,
+    _set_time_ns,
+) = (vars(Frame)[name].__set__ for name in Frame.__slots__)
+
+
+def _checked_dlc(can_id: int, limit: int, length: int, remote: bool, fd: bool, only_fd: bool, dlc: int) -> int:
+    """The DLC of a frame that is not of the usual kind. Raise ValueError."""
+    if not 0 <= can_id <= limit:
+        raise ValueError(f"CAN-ID {can_id:#x} is outside 0..{limit:#x}")
+    if fd:
+        if length not in _FD_DLC:
+            raise ValueError(f"{length} data bytes do not exist in CAN FD (0..8, 12, 16, 20, 24, 32, 48, 64)")
+        if remote:
+            raise ValueError("CAN FD has no remote frames")
+        if dlc not in (-1, _FD_DLC[length]):
+            raise ValueError(f"DLC {dlc} does not belong to {length} bytes of CAN FD data")
+        return _FD_DLC[length]
+    if only_fd:
+        raise ValueError("BRS and ESI exist in CAN FD frames only")
+    if length > 8:
+        raise ValueError(f"{length} data bytes in a classic CAN frame (at most 8)")
+    if remote and length:
+        raise ValueError("a remote frame carries no data")
+    if dlc == -1:
+        return length
+    if not (0 <= dlc <= 15 if remote else dlc == length or (length == 8 and 8 < dlc <= 15)):
+        raise ValueError(f"DLC {dlc} does not belong to {length} data bytes")
+    return dlc
