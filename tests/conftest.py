@@ -32,26 +32,67 @@ def corpus():
     return _directory("OPENDIAG_CORPUS", "device files and captures of real devices")
 
 
-@pytest.fixture(scope="session")
-def lab():
-    """Runs a command under a second Linux kernel with SocketCAN: lab(command, ...) gives its CompletedProcess."""
-    program = os.environ.get("OPENDIAG_LAB")
-    if not program:
-        pytest.skip("OPENDIAG_LAB is not set: it names the program that runs a command under a kernel with SocketCAN")
-    if not os.access(program, os.X_OK):
-        pytest.skip(f"OPENDIAG_LAB={program} cannot be executed")
-    probe = subprocess.run(
-        [program, "run", "--timeout", "30", "--", "true"], capture_output=True, text=True, timeout=90
-    )
-    if probe.returncode:
-        pytest.skip(f"{program} does not run here: {probe.stderr.strip().splitlines()[-1:]}")
+class Lab:
+    """lab(command, ...) runs a command under a second Linux kernel with SocketCAN and gives its CompletedProcess.
 
-    def run(*command, timeout_s=60):
+    ``kernel`` is its version; ``has_usb``: it also has USB, USB/IP and the drivers of USB adapters.
+    """
+
+    #: What the summary of a test run says about the lab; None while nobody asked for it.
+    told = None
+    _PROBE = "uname -r; test -d /sys/bus/platform/drivers/vhci_hcd && echo usbip"
+
+    def __init__(self, program):
+        self.program = program
+        done = self("sh", "-c", self._PROBE + "; true", timeout_s=60)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
+            raise RuntimeError(f"{program} does not run here ({last}): `make lab` sets it up")
+        self.kernel, *found = done.stdout.split()
+        self.has_usb = "usbip" in found
+
+    def __call__(self, *command, timeout_s=60):
         return subprocess.run(
-            [program, "run", "--timeout", str(timeout_s), "--", *command],
+            [self.program, "run", "--timeout", str(timeout_s), "--", *command],
             capture_output=True,
             text=True,
             timeout=timeout_s + 60,
         )
 
-    return run
+    def need_usb(self):
+        """Skip the test where the kernel can do CAN only."""
+        if not self.has_usb:
+            pytest.skip(f"the lab's kernel ({self.kernel}) is the prebuilt one, without USB: `make lab` builds another")
+
+    def __str__(self):
+        part = "CAN and USB" if self.has_usb else "CAN only, without USB (prebuilt)"
+        return f"kernel {self.kernel}, {part}"
+
+
+@pytest.fixture(scope="session")
+def lab():
+    """A second Linux kernel; skips where there is none, and never builds one."""
+    program = os.environ.get("OPENDIAG_LAB")
+    try:
+        if not program:
+            raise RuntimeError("OPENDIAG_LAB is not set: it names the program that runs a command under such a kernel")
+        if not os.access(program, os.X_OK):
+            raise RuntimeError(f"OPENDIAG_LAB={program} cannot be executed")
+        found = Lab(program)
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
+        Lab.told = f"not run: {error}"
+        pytest.skip(str(error))
+    Lab.told = str(found)
+    return found
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Nobody should believe that the lab's tests ran when they did not."""
+    if Lab.told is None:
+        return
+    counts = {
+        outcome: sum(1 for report in terminalreporter.stats.get(outcome, ()) if "lab" in report.keywords)
+        for outcome in ("passed", "failed", "error", "skipped")
+    }
+    numbers = ", ".join(f"{number} {outcome}" for outcome, number in counts.items() if number)
+    terminalreporter.write_line(f"lab: {Lab.told}: {numbers}")

@@ -5,6 +5,7 @@ A driver has a codec (bytes and frames, no I/O) and a link (the port or the USB 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections import deque
 from collections.abc import Mapping
@@ -26,14 +27,16 @@ class Unplugged(can.CanOperationError):
     """The adapter is not there any more. ``error_code`` is ENODEV."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(reason, errno.ENODEV)
+        super().__init__(reason)  # which would add the number to the sentence
+        self.error_code = errno.ENODEV
 
 
 class QueueFull(can.CanOperationError):
     """The adapter takes no frame now, as a rule because nobody acknowledges the ones it has. ENOBUFS."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(reason, errno.ENOBUFS)
+        super().__init__(reason)
+        self.error_code = errno.ENOBUFS
 
 
 def refuse_unknown(interface: str, options: Mapping[str, object], known: str) -> None:
@@ -99,18 +102,34 @@ class AdapterBus(can.BusABC):
         Filters are not applied. Raise Unplugged.
         """
         if self._ready:
-            frames = list(self._ready)
-            self._ready.clear()
+            frames = []
+            with contextlib.suppress(IndexError):  # another thread may take as well
+                while True:
+                    frames.append(self._ready.popleft())
             return frames
         return self._inbox.take(timeout_s)
 
+    def recv(self, timeout: float | None = None) -> can.Message | None:
+        """As python-can has it. Raise Unplugged."""
+        if self._filters is not None:
+            return super().recv(timeout)
+        try:
+            frame = self._ready.popleft()
+        except IndexError:
+            return self._recv_internal(timeout)[0]
+        return received_message(frame, self.channel)
+
     def _recv_internal(self, timeout: float | None) -> tuple[can.Message | None, bool]:
         ready = self._ready
-        if not ready:
-            ready.extend(self._inbox.take(timeout))
-            if not ready:
+        try:
+            frame = ready.popleft()
+        except IndexError:
+            frames = self._inbox.take(timeout)
+            if not frames:
                 return None, False
-        return received_message(ready.popleft(), self.channel), False
+            frame = frames[0]
+            ready.extend(frames[1:])
+        return received_message(frame, self.channel), False
 
     def send(self, msg: can.Message, timeout: float | None = None) -> None:
         """The caller's message stays as it is."""

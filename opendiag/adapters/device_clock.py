@@ -30,6 +30,7 @@ class DeviceClock:
     def __init__(self, tick_ns: int, period: int) -> None:
         self._tick_ns = tick_ns
         self._period = period
+        self._half = (period - 1) // 2
         self._last_ticks: int | None = None
         self._ticks = 0
         self._offset = 0
@@ -37,29 +38,36 @@ class DeviceClock:
         self._last_ns = 0
 
     def anchor(self, ticks: int, host_ns: int) -> None:
-        """The counter was asked for and stood at ``ticks`` when the host's clock was at ``host_ns``."""
-        self.time_ns(ticks, host_ns)
+        """The counter was asked for and stood at ``ticks`` when the host's clock was at ``host_ns``.
+
+        Events from before may still be on their way, so this moves no limit below which results do not go.
+        """
+        self._unwrap(ticks, host_ns)
 
     def time_ns(self, ticks: int, host_ns: int) -> int:
         """Of an event at ``ticks`` that the host learnt of at ``host_ns``."""
+        self._unwrap(ticks, host_ns)
+        now = self._ticks * self._tick_ns + self._offset  # never later than the host: see `_unwrap`
+        if now > self._last_ns:
+            self._last_ns = now
+        return self._last_ns
+
+    def _unwrap(self, ticks: int, host_ns: int) -> None:
+        """Of every frame, so it is kept short. The offset is never more than what was just seen."""
         if self._last_ticks is None:
             self._ticks = ticks
             self._offset = host_ns - ticks * self._tick_ns
         else:
-            # The step that fits best: the host's clock says how many whole periods passed; -1 is a little back.
             step = (ticks - self._last_ticks) % self._period
-            expected = (host_ns - self._at_ns) // self._tick_ns
-            whole = round((expected - step) / self._period)
-            self._ticks += step + whole * self._period
-            self._follow(host_ns)
+            waited = host_ns - self._at_ns
+            if step > self._half or waited > self._half * self._tick_ns:
+                # The step that fits best: the host's clock says how many whole periods passed; -1 is a little back.
+                step += round((waited // self._tick_ns - step) / self._period) * self._period
+            self._ticks += step
+            seen = host_ns - self._ticks * self._tick_ns
+            offset = self._offset + waited * _DRIFT_PPM // 1_000_000
+            if offset > seen or seen - offset > _JUMP_NS:
+                offset = seen
+            self._offset = offset
         self._last_ticks = ticks
         self._at_ns = host_ns
-        self._last_ns = max(self._last_ns, min(self._ticks * self._tick_ns + self._offset, host_ns))
-        return self._last_ns
-
-    def _follow(self, host_ns: int) -> None:
-        seen = host_ns - self._ticks * self._tick_ns
-        drift = (host_ns - self._at_ns) * _DRIFT_PPM // 1_000_000
-        self._offset = min(seen, self._offset + drift)
-        if seen - self._offset > _JUMP_NS:
-            self._offset = seen

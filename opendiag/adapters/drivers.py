@@ -1,4 +1,4 @@
-"""What opendiag knows about python-can's interfaces: what they need installed, and what they can do."""
+"""What opendiag knows about its own drivers and python-can's: what they need installed, and what they can do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import Any
 
-from opendiag.adapters.uri import ADAPTERS, Interface, format_bit_rate, plugins
+from opendiag.adapters.uri import ADAPTERS, MAX_DATA_BIT_RATE, Interface, parse_bit_rate, plugins
 from opendiag.errors import BadInterface, MissingDependency
 
 
@@ -17,9 +17,11 @@ from opendiag.errors import BadInterface, MissingDependency
 class Driver:
     """``backend`` is python-can's name for it; ``library`` what to install with pip and ``module`` what that brings.
 
-    ``software`` is the manufacturer's, which pip does not install. ``sets_rate`` False: the bit rate is not set
-    through it. ``silent`` is what makes it listen only, None when it cannot. ``numbered``: its channels are numbers.
-    ``extra`` are options that its constructor takes without naming them.
+    ``ours`` is the class of a driver of our own, as in "module:Class", always made with ``given``; ``needs`` names the
+    part of opendiag that brings its library. ``software`` is the manufacturer's, which pip does not install.
+    ``sets_rate`` False: the bit rate is not set through it. ``silent`` is what makes it listen only, None when it
+    cannot. ``numbered``: its channels are numbers. ``extra`` are options that the constructor takes without naming
+    them.
     """
 
     backend: str
@@ -31,25 +33,39 @@ class Driver:
     numbered: bool = False
     serial_port: bool = False
     extra: Mapping[str, type] = field(default_factory=dict)
+    ours: str = ""
+    given: Mapping[str, object] = field(default_factory=dict)
+    needs: str = ""
+
+
+def _gs_usb(device: str) -> Driver:
+    ours = "opendiag.adapters.gs_usb:GsUsbBus"
+    given = {"device": device}
+    return Driver("gs_usb", "pyusb", "usb", silent=_SILENT, ours=ours, given=given, needs="usb")
+
+
+def _serial_adapter(backend: str, ours: str) -> Driver:
+    return Driver(backend, "pyserial", "serial", silent=_SILENT, serial_port=True, ours=ours, needs="serial")
 
 
 def _serial(backend: str, silent: Mapping[str, object] | None = None, sets_rate: bool = True) -> Driver:
     return Driver(backend, "pyserial", "serial", silent=silent, sets_rate=sets_rate, serial_port=True)
 
 
+_SILENT: Mapping[str, object] = {"listen_only": True}
 _ON_WINDOWS = ", which exists on Windows only"
 _DRIVERS: Mapping[str, Driver] = {
     "socketcan": Driver("socketcan", sets_rate=False, silent={}),
     "socketcand": Driver("socketcand", sets_rate=False, silent={}),
     "virtual": Driver("virtual", sets_rate=False, silent={}),
     "udp_multicast": Driver("udp_multicast", "msgpack", "msgpack", sets_rate=False, silent={}),
-    "slcan": _serial("slcan", {"listen_only": True}),
-    "usbcan": _serial("seeedstudio", {"operation_mode": "silent"}),
-    "seeedstudio": _serial("seeedstudio", {"operation_mode": "silent"}),
+    "slcan": _serial_adapter("slcan", "opendiag.adapters.slcan:SlcanBus"),
+    "usbcan": _serial_adapter("usbcan", "opendiag.adapters.usbcan:UsbCanBus"),
+    "gs_usb": _gs_usb("gs_usb"),
+    "cantact": _gs_usb("cantact"),
+    "candlelight": _gs_usb("candlelight"),
     "robotell": _serial("robotell"),
     "serial": _serial("serial", {}, sets_rate=False),
-    "cantact": Driver("cantact", "cantact", "cantact", silent={"monitor": True}, numbered=True),
-    "gs_usb": Driver("gs_usb", "gs_usb", "gs_usb", numbered=True),
     "canalystii": Driver("canalystii", "canalystii", "canalystii"),
     "nixnet": Driver("nixnet", "nixnet", "nixnet"),
     "neovi": Driver("neovi", "python-ics", "ics"),
@@ -84,22 +100,26 @@ _DRIVERS: Mapping[str, Driver] = {
 #: What is set by opendiag, or is none of a name's business.
 _RESERVED = {"self", "channel", "bitrate", "timing", "can_filters", "receive_own_messages", "state", "protocol"}
 _RESERVED |= {"listen_only", "monitor", "operation_mode", "index", "kwargs"}
+#: The same of our own drivers, which say everything else themselves.
+_OURS_RESERVED = {"self", "channel", "bitrate", "can_filters", "receive_own_messages"}
 _YES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
 def driver_of(interface: Interface) -> Driver:
-    """Raises BadInterface for what is not python-can's, MissingDependency when the library is not installed."""
+    """Raises BadInterface for an adapter that nobody drives, MissingDependency when the library is not installed."""
     name = interface.adapter
     driver = _DRIVERS.get(name)
     if driver is None:
         if name not in plugins():
             raise BadInterface(str(interface), f"{name} is no interface of python-can")
         return Driver(name)
-    if name == "cantact" and not installed("cantact") and installed("gs_usb"):
-        driver = _DRIVERS["gs_usb"]
     if driver.module and not installed(driver.module):
-        raise MissingDependency(str(interface), driver.library)
+        raise missing_library(interface, driver)
     return driver
+
+
+def missing_library(interface: Interface, driver: Driver) -> MissingDependency:
+    return MissingDependency(str(interface), driver.library, driver.needs)
 
 
 def installed(module: str) -> bool:
@@ -113,13 +133,12 @@ def installed(module: str) -> bool:
 def arguments(interface: Interface, driver: Driver, bus_class: Callable[..., Any], listen_only: bool) -> dict[str, Any]:
     """What the bus is made with, but for the channel. Raises BadInterface."""
     named = inspect.signature(bus_class).parameters
-    made = _options(interface, driver, named)
+    made = {**driver.given, **_options(interface, driver, named)}
     if driver.sets_rate:
         if interface.bit_rate is not None:
             made["bitrate"] = interface.bit_rate
         elif interface.adapter in ADAPTERS:
             raise BadInterface(str(interface), f"no bit rate: expected one, as in {_with_rate(interface)}")
-        _check_rate(interface, bus_class)
     if "receive_own_messages" in named:
         made["receive_own_messages"] = False
     if listen_only:
@@ -140,7 +159,7 @@ def channel_of(interface: Interface, driver: Driver) -> int | str:
 
 
 def _options(interface: Interface, driver: Driver, named: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
-    kinds = {name.lower(): (name, _kind(named[name])) for name in named if name not in _RESERVED}
+    kinds = {name.lower(): (name, _kind(named[name])) for name in named if name not in _reserved(driver, named)}
     kinds |= {name: (name, kind) for name, kind in driver.extra.items()}
     made = {}
     for key, text in interface.options.items():
@@ -148,11 +167,32 @@ def _options(interface: Interface, driver: Driver, named: Mapping[str, inspect.P
             raise BadInterface(str(interface), _unknown_option(interface.adapter, key, sorted(kinds)))
         name, kind = kinds[key]
         try:
-            made[name] = _YES[text.lower()] if kind is bool else kind(text)
-        except (ValueError, KeyError):
-            expected = {bool: "yes or no", int: "a whole number"}.get(kind, "a number")
-            raise BadInterface(str(interface), f"option {key} is {text!r}: expected {expected}") from None
+            made[name] = _value(name, kind, text)
+        except ValueError as error:
+            raise BadInterface(str(interface), f"option {key} is {text!r}: {error}") from None
     return made
+
+
+def _reserved(driver: Driver, named: Mapping[str, inspect.Parameter]) -> set[str]:
+    if not driver.ours:
+        return _RESERVED
+    collected = {name for name, parameter in named.items() if parameter.kind is parameter.VAR_KEYWORD}
+    unwritable = {name for name, parameter in named.items() if parameter.annotation in ("Any", Any)}
+    return _OURS_RESERVED | collected | unwritable | set(driver.given)
+
+
+def _value(name: str, kind: type, text: str) -> object:
+    """Raises ValueError, which says what is expected."""
+    if kind is bool:
+        if text.lower() not in _YES:
+            raise ValueError("expected yes or no")
+        return _YES[text.lower()]
+    if kind is int and name == "data_bitrate":
+        return parse_bit_rate(text, MAX_DATA_BIT_RATE)
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError("expected a whole number" if kind is int else "expected a number") from None
 
 
 def _kind(parameter: inspect.Parameter) -> type:
@@ -160,9 +200,12 @@ def _kind(parameter: inspect.Parameter) -> type:
     for kind in (bool, int, float):
         if type(parameter.default) is kind:
             return kind
-    annotation = parameter.annotation if isinstance(parameter.annotation, type) else None
-    if parameter.default is None and (annotation is int or "int" in str(parameter.annotation).split("[")[-1]):
-        return int
+    annotation = parameter.annotation
+    named = annotation.__name__ if isinstance(annotation, type) else str(annotation).split("[")[-1]
+    if parameter.default is None:
+        for kind in (bool, int, float):
+            if kind.__name__ in named:
+                return kind
     return str
 
 
@@ -172,15 +215,6 @@ def _unknown_option(adapter: str, key: str, known: list[str]) -> str:
     close = get_close_matches(key, known, n=1)
     meant = f": did you mean {close[0]}?" if close else ""
     return f"{adapter} has no option {key}{meant or '; it takes ' + ', '.join(known)}"
-
-
-def _check_rate(interface: Interface, bus_class: object) -> None:
-    """Serial adapters have a table of the rates they can do."""
-    rates = getattr(bus_class, "_BITRATES", None) or getattr(bus_class, "BITRATE", None)
-    if isinstance(rates, dict) and interface.bit_rate is not None and interface.bit_rate not in rates:
-        listed = ", ".join(format_bit_rate(rate) for rate in sorted(rates))
-        seen = format_bit_rate(interface.bit_rate)
-        raise BadInterface(str(interface), f"{interface.adapter} cannot do {seen}: it can do {listed}")
 
 
 def _with_rate(interface: Interface) -> str:

@@ -20,11 +20,12 @@ class Inbox:
         self._queue: SimpleQueue[list[Frame] | None] = SimpleQueue()
         self._put = self._taken = 0
         self._failure: Exception | None = None
+        self._ended = False
         self._taking = Lock()
 
     def put(self, frames: list[Frame]) -> None:
         """The list is given away: the caller does not change it any more."""
-        if not frames:
+        if not frames or self._failure:
             return
         if self._put - self._taken >= self._limit:
             self.lost += len(frames)
@@ -38,14 +39,20 @@ class Inbox:
         self._queue.put(None)
 
     def take(self, timeout_s: float | None) -> list[Frame]:
-        """All that is there; waits for the first, for ever if None. An empty list when none came in time."""
+        """All that is there; waits for the first, for ever if None. An empty list when none came in time.
+
+        Raise what `fail` was given.
+        """
+        if self._ended and self._failure:
+            raise self._failure.with_traceback(None)  # it would grow each time
         try:
             frames = self._queue.get(timeout_s is None or timeout_s > 0, timeout_s)
         except Empty:
             frames = []
         if frames is None:
-            self._queue.put(None)  # for the next one who takes
-            raise self._failure or RuntimeError("an inbox failed for no reason")
+            self._ended = True
+            self._queue.put(None)  # for those who wait
+            return self.take(timeout_s)
         if not frames:
             return []
         if not self._queue.empty():

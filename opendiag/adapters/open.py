@@ -11,8 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from opendiag.adapters import linux_can
-from opendiag.adapters.drivers import Driver, arguments, channel_of, driver_of, missing_software
-from opendiag.adapters.linux_can import CanLink, set_up_command
+from opendiag.adapters.drivers import Driver, arguments, channel_of, driver_of, missing_library, missing_software
+from opendiag.adapters.linux_can import CanLink, restart_command, set_up_command, up_command
 from opendiag.adapters.socketcand_probe import probe
 from opendiag.adapters.uri import Interface, format_bit_rate, server_of
 from opendiag.errors import AdapterError, AdapterNotFound, BadInterface, MissingDependency
@@ -44,8 +44,6 @@ def open_bus(interface: Interface, *, listen_only: bool = False) -> can.BusABC:
         probe(server.host.strip("[]"), server.port, server.channel)
         channel = server.channel
         made |= {"host": server.host.strip("[]"), "port": server.port}
-    elif driver.backend == "gs_usb":
-        made["index"] = channel
     return _made(interface, driver, bus_class, channel, made)
 
 
@@ -75,7 +73,7 @@ def _bus_class(interface: Interface, driver: Driver) -> Any:
     from can.interfaces import BACKENDS
 
     try:
-        module, name = BACKENDS[driver.backend]
+        module, name = driver.ours.split(":") if driver.ours else BACKENDS[driver.backend]
         return getattr(importlib.import_module(module), name)
     except KeyError:
         raise AdapterNotFound(str(interface), f"this python-can has no interface {driver.backend}") from None
@@ -102,20 +100,25 @@ def _made(interface: Interface, driver: Driver, bus_class: Any, channel: int | s
 
 def _missing(interface: Interface, driver: Driver, error: Exception) -> AdapterError | MissingDependency:
     if isinstance(error, ModuleNotFoundError) and driver.library:
-        return MissingDependency(str(interface), driver.library)
+        return missing_library(interface, driver)
     software = missing_software(driver)
     return AdapterNotFound(str(interface), f"{software} ({_text(error)})" if software else _text(error))
 
 
 def _failure(interface: Interface, driver: Driver, error: Exception) -> AdapterError:
-    text = _text(error)
+    text = _text(error).removeprefix(f"{interface.channel}: ")
     number = _errno(error)
+    if driver.ours and (number == errno.EINVAL or isinstance(error.__cause__, ValueError)):
+        return BadInterface(str(interface), text)
+    if driver.ours and not driver.serial_port:
+        return AdapterNotFound(str(interface), text)  # it says itself what is to be done
     if number == errno.EACCES and sys.platform == "win32":
         number = errno.EBUSY  # Windows has one number for both, and ports have no permissions there
     if number in (errno.EACCES, errno.EPERM):
         return AdapterNotFound(str(interface), f"no permission: {_permission(interface, driver)}")
     if number == errno.EBUSY:
-        return AdapterNotFound(str(interface), f"it is in use: close the other program that has it ({text})")
+        said = "" if driver.ours else f" ({text})"
+        return AdapterNotFound(str(interface), f"it is in use: close the other program that has it{said}")
     if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
         return AdapterNotFound(str(interface), f"there is no {interface.channel}: `opendiag ports` lists what is here")
     if number in (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT):
@@ -136,8 +139,9 @@ def _permission(interface: Interface, driver: Driver) -> str:
 def _errno(error: BaseException | None) -> int | None:
     """Of the operating system, wherever in the chain of causes it is, or only in a text."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno:
-            return error.errno
+        number = getattr(error, "error_code", None) or (error.errno if isinstance(error, OSError) else None)
+        if isinstance(number, int) and number:
+            return number
         for pattern, number in _IN_TEXTS.items():
             if re.search(pattern, str(error)):
                 return number
@@ -149,8 +153,13 @@ def _errno(error: BaseException | None) -> int | None:
 _IN_TEXTS = {r"PermissionError\(13|Access is denied": errno.EACCES, r"FileNotFoundError\(2": errno.ENOENT}
 
 
+#: Some libraries print pages.
+_TEXT_LENGTH = 600
+
+
 def _text(error: BaseException) -> str:
-    text = " ".join(str(error).split())[:200].rstrip(".")
+    text = " ".join(re.sub(r" \[Error Code -?\d+\]$", "", str(error)).split())
+    text = (text if len(text) <= _TEXT_LENGTH else f"{text[:_TEXT_LENGTH]}...").rstrip(".")
     return text if text and not isinstance(error, KeyError) else f"{type(error).__name__} {text}".strip()
 
 
@@ -167,7 +176,7 @@ def _check_link(interface: Interface) -> None:
     if link is None:
         raise AdapterNotFound(str(interface), _no_link(name))
     if not link.up:
-        command = f"sudo ip link set {name} up" if link.virtual else set_up_command(name, rate or link.bit_rate)
+        command = set_up_command(name, rate) if rate and not link.virtual else up_command(link)
         raise AdapterNotFound(str(interface), f"{name} is down: {command}")
     if rate and link.bit_rate and rate != link.bit_rate:
         seen = format_bit_rate(link.bit_rate)
@@ -191,7 +200,7 @@ def _link_notes(link: CanLink, bit_rate: int | None, listen_only: bool) -> list[
         why = "has no bit rate" if link.virtual else "does not tell its bit rate"
         notes.append(f"{link.name} {why}: {format_bit_rate(bit_rate)} is not verified; the system sets it")
     if link.state == "BUS-OFF":
-        notes.append(f"{link.name} is bus-off: sudo ip link set {link.name} down; sudo ip link set {link.name} up")
+        notes.append(f"{link.name} is bus-off: {restart_command(link)}")
     if listen_only and not link.listen_only and not link.virtual:
         command = set_up_command(link.name, bit_rate or link.bit_rate, True, up=link.up)
         notes.append(f"{link.name} acknowledges what it hears, although nothing is sent: {command}")

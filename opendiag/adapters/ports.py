@@ -6,46 +6,25 @@ Nothing is hidden: what is there and cannot be used is listed with the reason, a
 from __future__ import annotations
 
 import logging
-import os
-import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from opendiag.adapters import linux_can
 from opendiag.adapters.drivers import installed
-from opendiag.adapters.linux_can import CanLink, set_up_command
+from opendiag.adapters.linux_can import CanLink, restart_command, up_command
 from opendiag.adapters.socketcand_probe import probe
+from opendiag.adapters.udev import BOOT_LOADERS, INSTALL
 from opendiag.adapters.uri import SIM_PORT, Interface, format_bit_rate, parse_interface
 from opendiag.errors import AdapterNotFound
+
+if TYPE_CHECKING:
+    from opendiag.adapters.gs_usb_find import GsUsbInfo
 
 LOOPBACK = "127.0.0.1"
 #: A server on the same computer answers at once.
 _PROBE_S = 0.3
-
-#: (vendor, product) of serial adapters -> (adapter, what it is). The first two are also in many other things.
-_SERIAL: dict[tuple[int, int], tuple[str, str]] = {
-    (0x1A86, 0x7523): ("usbcan", "CH340 serial chip, as in the USB-CAN Analyzer"),
-    (0x0403, 0x6001): ("usbcan", "FT232 serial chip, as in some USB-CAN Analyzers"),
-    (0xAD50, 0x60C4): ("slcan", "CANtact or CANable with SLCAN firmware"),
-    (0x16D0, 0x117E): ("slcan", "CANable 2 with SLCAN firmware"),
-}
-_COMMON_CHIPS = {(0x1A86, 0x7523), (0x0403, 0x6001)}
-
-#: (vendor, product) of adapters that speak gs_usb.
-_GS_USB: dict[tuple[int, int], str] = {
-    (0x1D50, 0x606F): "candleLight, CANable, CANtact or a relative (gs_usb)",
-    (0x1D50, 0x6070): "CANtact Pro with firmware of 2020 (gs_usb)",
-    (0x1209, 0x2323): "candleLight (gs_usb)",
-    (0x1209, 0xCA01): "CANnectivity (gs_usb)",
-    (0x1CD2, 0x606F): "CES CANext FD (gs_usb)",
-    (0x16D0, 0x10B8): "ABE CANdebugger FD (gs_usb)",
-    (0x16D0, 0x0F30): "Xylanta SAINT3 (gs_usb)",
-}
-#: Adapters whose boot loader waits for firmware.
-_DFU = {(0x0483, 0xDF11), (0x1209, 0xCA02)}
 
 #: python-can's interfaces that find their channels by themselves when their driver is installed.
 _VENDORS = ("pcan", "kvaser", "vector", "ixxat", "systec", "canalystii", "neovi", "nixnet")
@@ -57,7 +36,9 @@ _QUIET = logging.NullHandler()
 class PortInfo:
     """``uri`` is what `connect` takes, but for a bit rate; "" for a kind of adapter that could not be looked for.
 
-    ``usable``: as it is now. ``note`` is a sentence about why not, or what is to be known; "" when there is nothing.
+    ``usable``: as it is now. ``note`` is a sentence about why not, or what is to be known, and ``fix`` a line to type
+    that helps; both "" when there is nothing. ``driver`` is the operating system's, ``serial`` the serial number,
+    ``channels`` and ``clock_hz`` those of the whole adapter; "" and None where they are unknown.
     """
 
     uri: str
@@ -65,10 +46,18 @@ class PortInfo:
     detail: str
     usable: bool
     note: str = ""
+    fix: str = ""
+    driver: str = ""
+    serial: str = ""
+    channels: int | None = None
+    clock_hz: int | None = None
 
 
 def list_ports() -> list[PortInfo]:
-    """SocketCAN, USB and serial adapters, and simulators, in the order in which they are best tried."""
+    """SocketCAN, USB and serial adapters, and simulators, in the order in which they are best tried.
+
+    Nothing is sent on any bus, and no adapter is disturbed.
+    """
     sources = (socketcan_ports, usb_ports, vendor_ports, serial_ports, simulator_ports)
     return [port for source in sources for port in _guarded(source)]
 
@@ -82,37 +71,135 @@ def running_simulator(host: str = LOOPBACK, port: int = SIM_PORT) -> Interface |
     return parse_interface(f"socketcand:{host}:{port}/sim")
 
 
+# --- SocketCAN -------------------------------------------------------------------------------------------------------
+
+
 def socketcan_ports() -> Iterator[PortInfo]:
     for link in linux_can.can_links():
         kind = "virtual CAN interface" if link.virtual else "CAN interface"
         driver = f" ({link.driver})" if link.driver else ""
-        yield PortInfo(f"socketcan:{link.name}", f"{kind}{driver}", _link_detail(link), link.up, _link_note(link))
+        note, fix = _link_note(link)
+        yield PortInfo(
+            f"socketcan:{link.name}",
+            f"{kind}{driver}",
+            _link_detail(link),
+            link.up,
+            note,
+            fix,
+            driver=link.driver,
+            clock_hz=link.clock_hz,
+        )
+
+
+def _link_detail(link: CanLink) -> str:
+    parts = ["up" if link.up else "down"]
+    if link.bit_rate is not None:
+        parts.append(format_bit_rate(link.bit_rate))
+    if link.data_bit_rate is not None:
+        parts.append(f"data {link.data_bit_rate / 1e6:g}M")
+    if link.state:
+        parts.append(link.state)
+    if link.tx_errors is not None and link.rx_errors is not None:
+        parts.append(f"errors TX {link.tx_errors} RX {link.rx_errors}")
+    if link.listen_only:
+        parts.append("listen-only")
+    if link.clock_hz:
+        parts.append(_megahertz(link.clock_hz))
+    if link.device:
+        parts.append(f"at {link.device.partition(':')[0]}")
+    return ", ".join(parts)
+
+
+def _link_note(link: CanLink) -> tuple[str, str]:
+    if not link.up:
+        return "it is down", up_command(link)
+    if link.state == "BUS-OFF":
+        return "it is bus-off", restart_command(link)
+    return "", ""
+
+
+# --- USB -------------------------------------------------------------------------------------------------------------
 
 
 def usb_ports() -> Iterator[PortInfo]:
-    """Adapters that speak gs_usb; Linux has made CAN interfaces of them as a rule."""
+    """Every channel of adapters that speak gs_usb; Linux has made CAN interfaces of them as a rule."""
     if not installed("usb"):
-        yield _not_looked_for("USB adapters", "pyusb is not installed: pip install pyusb libusb-package")
+        yield _not_looked_for("USB adapters", "pyusb is not installed", "pip install 'opendiag[usb]'")
         return
-    import usb.core  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    import can
+
+    from opendiag.adapters import gs_usb_find
 
     try:
-        devices = list(usb.core.find(find_all=True, backend=_libusb()) or ())
-    except usb.core.NoBackendError:
-        yield _not_looked_for("USB adapters", "libusb is not installed: pip install libusb-package")
+        found = gs_usb_find.find_devices()
+        waiting = gs_usb_find.usb_devices(None, BOOT_LOADERS)
+    except can.CanInitializationError as error:
+        what, _, fix = str(error).partition(": ")
+        yield _not_looked_for("USB adapters", what, fix)
         return
-    numbers = {"cantact": count(), "gs_usb": count()}
-    for device in devices:
-        key = (device.idVendor, device.idProduct)
-        where = f"USB {key[0]:04x}:{key[1]:04x}, bus {device.bus} address {device.address}"
-        if key in _DFU:
-            yield PortInfo("", "boot loader of an adapter", where, False, "it waits for firmware: plug it in again")
-        elif key in _GS_USB:
-            names = [_usb_text(device, "manufacturer"), _usb_text(device, "product")]
-            adapter = "cantact" if "CANtact Pro" in names[1] or key == (0x1D50, 0x6070) else "gs_usb"
-            description = " ".join(filter(None, names)) or _GS_USB[key]
-            for _ in range(2 if adapter == "cantact" else 1):  # a Pro has two channels
-                yield PortInfo(f"{adapter}:{next(numbers[adapter])}", description, where, *_usb_state(adapter))
+    serials = Counter(info.serial for info in found)
+    for info in found:
+        for number in range(info.channels or 1):
+            yield _usb_channel(info, number, unique=serials[info.serial] == 1)
+    for device in waiting:
+        where = f"USB {device.idVendor:04x}:{device.idProduct:04x} at {gs_usb_find.path_of(device)}"
+        note = "it waits for firmware: plug it in again without pressing its button"
+        yield PortInfo("", "boot loader of an adapter", where, False, note)
+
+
+def _usb_channel(info: GsUsbInfo, number: int, unique: bool) -> PortInfo:
+    note, fix = _usb_note(info, number)
+    names = " ".join(text for text in (info.manufacturer, info.product) if text)
+    return PortInfo(
+        str(Interface(info.family, _usb_name(info, number, unique))),
+        names or info.kind,
+        _usb_detail(info, number),
+        not note,
+        note,
+        fix,
+        driver="gs_usb" if info.kernel_driver else "",
+        serial=info.serial or "",
+        channels=info.channels,
+        clock_hz=info.clock_hz,
+    )
+
+
+def _usb_name(info: GsUsbInfo, number: int, unique: bool) -> str:
+    """By its serial number where that says which one, else by its place."""
+    serial = info.serial or ""
+    if not unique or "/" in serial or len(serial) < 4:
+        return info.channel_name(number)
+    return f"{serial}/{number}" if number else serial
+
+
+def _usb_detail(info: GsUsbInfo, number: int) -> str:
+    parts = []
+    if info.channels:
+        parts.append(f"channel {number} of {info.channels}")
+    if info.clock_hz:
+        parts.append(_megahertz(info.clock_hz))
+    if info.fd:
+        parts.append("CAN FD")
+    if info.sw_version is not None:
+        parts.append(f"firmware {info.sw_version}")
+    parts.append(f"serial number {info.serial}" if info.serial else "no serial number")
+    parts.append(f"USB {info.vid:04x}:{info.pid:04x} at {info.path}")
+    return ", ".join(parts)
+
+
+def _usb_note(info: GsUsbInfo, number: int) -> tuple[str, str]:
+    """Why it cannot be used just so, and what helps."""
+    interfaces = info.kernel_interfaces
+    if number < len(interfaces):
+        return f"Linux has made {interfaces[number]} of it: use socketcan:{interfaces[number]}", ""
+    if info.problem:
+        return info.problem, INSTALL[0] if info.problem.startswith("no permission") else ""
+    if info.kernel_driver:
+        return "Linux's own driver has it: use its CAN interface, or the option detach_kernel_driver=yes", ""
+    return "", ""
+
+
+# --- others ----------------------------------------------------------------------------------------------------------
 
 
 def vendor_ports() -> Iterator[PortInfo]:
@@ -127,29 +214,28 @@ def vendor_ports() -> Iterator[PortInfo]:
             if channel is None or channel == "":
                 continue
             named = [str(facts[key]) for key in ("device_name", "serial") if key in facts]
-            yield PortInfo(str(Interface(adapter, str(channel))), f"{adapter} channel", ", ".join(named), True)
+            serial = str(facts.get("serial", ""))
+            uri = str(Interface(adapter, str(channel)))
+            yield PortInfo(uri, f"{adapter} channel", ", ".join(named), True, driver=adapter, serial=serial)
 
 
 def serial_ports() -> Iterator[PortInfo]:
-    """Every serial port; what it is where its USB identity tells."""
+    """Every serial port, and adapters that should be one and are not."""
     if not installed("serial"):
-        yield _not_looked_for("serial adapters", "pyserial is not installed: pip install pyserial")
+        yield _not_looked_for("serial adapters", "pyserial is not installed", "pip install 'opendiag[serial]'")
         return
-    from serial.tools.list_ports import comports  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    from opendiag.adapters.serial_ports import found_ports
 
-    for port in sorted(comports(), key=lambda port: str(port.device)):
-        key = (port.vid or 0, port.pid or 0)
-        adapter, description = _SERIAL.get(key, ("", str(port.description or "serial port")))
-        serial = f", serial number {port.serial_number}" if port.serial_number else ""
-        detail = f"USB {key[0]:04x}:{key[1]:04x}{serial}" if port.vid else str(port.hwid or "")
-        name = str(Interface(adapter or "slcan", port.device))
-        note = _access_note(port.device)
-        usable = bool(adapter) and not note
-        if not adapter:
-            note = f"if it is a CAN adapter: {name} or {Interface('usbcan', port.device)}"
-        elif not note and key in _COMMON_CHIPS:
-            note = "many other things have this chip"
-        yield PortInfo(name, description, detail, usable, note)
+    for port in found_ports():
+        uri = str(Interface(port.adapter or "slcan", port.device)) if port.device else ""
+        note = port.note
+        if not port.adapter:
+            note = f"if it is a CAN adapter: {uri} or {Interface('usbcan', port.device)}"
+        usable = bool(port.adapter and port.device and port.accessible)
+        channels = 1 if port.adapter else None
+        yield PortInfo(
+            uri, port.description, port.detail, usable, note, port.fix, port.driver, port.serial, channels=channels
+        )
 
 
 def simulator_ports(host: str = LOOPBACK, port: int = SIM_PORT) -> Iterator[PortInfo]:
@@ -170,52 +256,9 @@ def _guarded(source: Callable[[], Iterator[PortInfo]]) -> list[PortInfo]:
     return found
 
 
-def _not_looked_for(what: str, why: str) -> PortInfo:
-    return PortInfo("", what, "not looked for", False, why)
+def _not_looked_for(what: str, why: str, fix: str = "") -> PortInfo:
+    return PortInfo("", what, "not looked for", False, why, fix)
 
 
-def _link_detail(link: CanLink) -> str:
-    rate = [] if link.bit_rate is None else [format_bit_rate(link.bit_rate)]
-    silent = ["listen-only"] if link.listen_only else []
-    return ", ".join(["up" if link.up else "down", *rate, *([link.state] if link.state else []), *silent])
-
-
-def _link_note(link: CanLink) -> str:
-    if not link.up:
-        return f"sudo ip link set {link.name} up" if link.virtual else set_up_command(link.name, link.bit_rate)
-    if link.state == "BUS-OFF":
-        return f"bus-off: sudo ip link set {link.name} down; sudo ip link set {link.name} up"
-    return ""
-
-
-def _access_note(device: str) -> str:
-    path = Path(device)
-    if sys.platform == "win32" or not path.exists() or os.access(path, os.R_OK | os.W_OK):
-        return ""
-    return "no permission: sudo usermod -aG dialout $USER, then log in again"
-
-
-def _libusb() -> Any:
-    """The libusb that pip installs, if it did; None lets pyusb look for the system's."""
-    if not installed("libusb_package"):
-        return None
-    import libusb_package  # type: ignore[import-not-found, import-untyped, unused-ignore]
-
-    return libusb_package.get_libusb1_backend()
-
-
-def _usb_text(device: Any, name: str) -> str:
-    """Empty where the system does not let us ask the device."""
-    try:
-        return str(getattr(device, name) or "")
-    except Exception:  # pyusb: ValueError or USBError, NotImplementedError from some backends
-        return ""
-
-
-def _usb_state(adapter: str) -> tuple[bool, str]:
-    if any(link.driver == "gs_usb" for link in linux_can.can_links()):
-        return False, "Linux has made a CAN interface of it: use socketcan"
-    library = adapter if installed(adapter) or not installed("gs_usb") else "gs_usb"
-    if not installed(library):
-        return False, f"needs {library}: pip install {library}"
-    return True, ""
+def _megahertz(hertz: int) -> str:
+    return f"{hertz / 1e6:g} MHz"

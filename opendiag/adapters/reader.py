@@ -31,7 +31,8 @@ class Link(Protocol):
 
 
 class Reader:
-    """``reconnect_s`` is how long an adapter that went away is looked for; 0: not at all, inf: for ever.
+    """``reconnect_s`` is how long an adapter that went away is looked for; 0: not at all, inf: for ever. It may
+    be changed until then.
 
     ``reconnects`` counts how often it came back.
     """
@@ -40,7 +41,7 @@ class Reader:
         self.reconnects = 0
         self._link = link
         self._name = name
-        self._reconnect_s = reconnect_s
+        self.reconnect_s = reconnect_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"opendiag {name}", daemon=True)
 
@@ -62,15 +63,28 @@ class Reader:
             try:
                 self._link.read()
             except Unplugged as failure:
-                if self._stop.is_set() or not self._back(failure):
+                if self._stop.is_set() or not self._came_back(failure):
                     return
-            except Exception as error:  # of a library, or a defect of ours: whoever waits must learn of it
-                self._link.lost(can.CanOperationError(f"{self._name}: {type(error).__name__}: {error}"))
+            except Exception as error:
+                self._link.lost(self._broken(error))
                 return
 
+    def _came_back(self, failure: Unplugged) -> bool:
+        try:
+            return self._back(failure)
+        except Exception as error:
+            self._link.lost(self._broken(error))
+            return False
+
+    def _broken(self, error: Exception) -> can.CanOperationError:
+        """Of a library, or a defect of ours: whoever waits must learn of it."""
+        failure = can.CanOperationError(f"{self._name}: {type(error).__name__}: {error}")
+        failure.__cause__ = error
+        return failure
+
     def _back(self, failure: Unplugged) -> bool:
-        until = time.monotonic() + self._reconnect_s
-        if self._reconnect_s:
+        until = time.monotonic() + self.reconnect_s
+        if self.reconnect_s:
             self._link.gone(str(failure))
         while time.monotonic() < until and not self._stop.wait(RETRY_S):
             try:

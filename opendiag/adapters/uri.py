@@ -1,7 +1,9 @@
 """The name of a way to the bus, as ``-i`` and ``connect()`` take it: ``ADAPTER:CHANNEL@BITRATE?key=value&...``.
 
-    socketcan:can0@500k   cantact:0@1M   usbcan:COM5@500k   slcan:/dev/ttyACM0@500k   pcan:PCAN_USBBUS1@250k
+    socketcan:can0@500k   cantact:0/1@1M   usbcan:COM5@500k   slcan:/dev/ttyACM0@500k   pcan:PCAN_USBBUS1@250k
     virtual:test   sim   sim:stepim,drive.eds=5   socketcand:192.168.1.7:29536/can0
+
+Of USB adapters the channel says which one and which of its channels: 0, 0/1, SERIAL/1, /1-2.3/1 (its USB port).
 
 Everything but the adapter can be left out where the adapter can do without. A channel may contain colons; what it
 cannot contain as it stands (``%``, ``?``, ``@``) is written as in a URL (``%3F``). An ``@`` that is followed by another
@@ -21,6 +23,8 @@ from opendiag.errors import BadInterface
 
 MIN_BIT_RATE = 10_000
 MAX_BIT_RATE = 1_000_000
+#: Of the data phase of CAN FD.
+MAX_DATA_BIT_RATE = 8_000_000
 
 #: The TCP port of socketcand, which a running simulator listens on too.
 SIM_PORT = 29536
@@ -29,6 +33,7 @@ SIM_PORT = 29536
 ADAPTERS: Mapping[str, str] = {
     "socketcan": "socketcan:can0",
     "cantact": "cantact:0@500k",
+    "candlelight": "candlelight:0@500k",
     "usbcan": "usbcan:COM5@500k",
     "slcan": "slcan:/dev/ttyACM0@500k",
     "sim": "sim:stepim",
@@ -47,14 +52,37 @@ ADAPTERS: Mapping[str, str] = {
     "nican": "nican:CAN0@500k",
     "nixnet": "nixnet:CAN1@500k",
     "robotell": "robotell:/dev/ttyUSB0@500k",
-    "seeedstudio": "seeedstudio:/dev/ttyUSB0@500k",
     "serial": "serial:/dev/ttyUSB0",
     "systec": "systec:0@500k",
     "udp_multicast": "udp_multicast:239.74.163.2",
     "usb2can": "usb2can:ED000200@500k",
 }
 #: What a sentence about a wrong name lists; the rest is python-can's and found by its name.
-_COMMON = ("socketcan", "cantact", "usbcan", "slcan", "pcan", "kvaser", "vector", "socketcand", "virtual", "sim")
+_COMMON = (
+    "socketcan",
+    "cantact",
+    "candlelight",
+    "usbcan",
+    "slcan",
+    "pcan",
+    "kvaser",
+    "vector",
+    "socketcand",
+    "virtual",
+    "sim",
+)
+#: Names of python-can, of products and of firmware -> what is to be written here.
+_OTHER_NAMES: Mapping[str, str] = {
+    "seeedstudio": "usbcan",
+    "lawicel": "slcan",
+    "canusb": "slcan",
+    "canable": "candlelight, or slcan where its firmware makes it a serial port",
+    "candle": "candlelight",
+    "cannectivity": "gs_usb",
+    "opendiag_gs_usb": "gs_usb",
+    "opendiag_usbcan": "usbcan",
+    "opendiag_slcan": "slcan",
+}
 #: These can do without a channel.
 _NO_CHANNEL = frozenset({"sim", "udp_multicast"})
 
@@ -112,7 +140,7 @@ def parse_interface(text: str) -> Interface:
     name, colon, channel = (named if at else head).partition(":")
     name, channel = name.strip(_BLANKS), unquote(channel.strip(_BLANKS))
     adapter = name.lower()
-    if adapter not in ADAPTERS and adapter not in plugins():
+    if adapter not in ADAPTERS and (adapter in _OTHER_NAMES or adapter not in plugins()):
         raise BadInterface(text, _not_an_adapter(head, name, channel if colon else None))
     if _CONTROL.search(channel):
         raise BadInterface(text, "there is a control character in it")
@@ -144,22 +172,27 @@ def server_of(interface: Interface) -> Server:
     return _server(str(interface), interface.channel)
 
 
-def parse_bit_rate(text: str) -> int:
-    """Bit/s of "500k", "1M", "83.3k" or "125000". Raises ValueError, whose text says what is expected."""
+def parse_bit_rate(text: str, most: int = MAX_BIT_RATE) -> int:
+    """Bit/s of "500k", "1M", "83.3k" or "125000"; ``most`` is what the bus can do.
+
+    Raises ValueError, whose text says what is expected.
+    """
     found = _RATE.fullmatch(text.strip(_BLANKS))
+    expected = f"expected {format_bit_rate(MIN_BIT_RATE)} to {format_bit_rate(most)}"
     if not found:
-        raise ValueError(f"{text!r} is no bit rate: expected 10k to 1M, such as 500k")
+        raise ValueError(f"{text!r} is no bit rate: {expected}, such as {'500k' if most == MAX_BIT_RATE else '2M'}")
     unit = {"": 1, "k": 1000, "m": 1_000_000}[found[2].lower()]
     rate = round(float(found[1]) * unit)
-    if MIN_BIT_RATE <= rate <= MAX_BIT_RATE:
+    if MIN_BIT_RATE <= rate <= most:
         return rate
-    meant = f"; did you mean {rate}k?" if not found[2] and MIN_BIT_RATE <= rate * 1000 <= MAX_BIT_RATE else ""
-    raise ValueError(f"{text.strip(_BLANKS)} is no bit rate of classic CAN: expected 10k to 1M{meant}")
+    meant = f"; did you mean {rate}k?" if not found[2] and MIN_BIT_RATE <= rate * 1000 <= most else ""
+    which = "classic CAN" if most == MAX_BIT_RATE else "CAN FD data"
+    raise ValueError(f"{text.strip(_BLANKS)} is no bit rate of {which}: {expected}{meant}")
 
 
 def format_bit_rate(bit_rate: int) -> str:
     """As in "500k" and "1M"."""
-    return "1M" if bit_rate == MAX_BIT_RATE else f"{bit_rate / 1000:g}k"
+    return f"{bit_rate // MAX_BIT_RATE}M" if bit_rate and bit_rate % MAX_BIT_RATE == 0 else f"{bit_rate / 1000:g}k"
 
 
 def plugins() -> frozenset[str]:
@@ -230,6 +263,8 @@ def _not_an_adapter(head: str, name: str, channel: str | None) -> str:
             port, at, rate = head.partition("@")
             named = f"{port}@{rate if at else '500k'}"
             return f"which adapter is at that port? slcan:{named} or usbcan:{named}"
+    if name.lower() in _OTHER_NAMES:
+        return f"here {name} is called {_OTHER_NAMES[name.lower()]}"
     if re.fullmatch(r"[A-Za-z]", name) or "/" in name:
         return f"that looks like a file; {expected}"
     close = get_close_matches(name.lower(), [*ADAPTERS, *plugins()], n=1, cutoff=0.6)

@@ -39,7 +39,10 @@ SECTIONS = {
     },
     "On a bus, listening only": {
         "ports": "List adapters and buses that can be used here.",
+        "udev": "Print the udev rules that adapters need on Linux.",
+        "adapter": "Ask an adapter about itself, let it blink, switch its resistor.",
         "watch": "Say what goes on on a bus, live.",
+        "sniff": "Show which bytes change, one line for each identifier.",
         "record": "Write the frames of a bus into a file.",
     },
     "On a bus, these transmit": {
@@ -47,6 +50,8 @@ SECTIONS = {
         "write": "Write an object of a node.",
         "od": "Read whole object dictionaries.",
         "send": "Send any CAN frame.",
+        "gen": "Send random CAN frames.",
+        "replay": "Send the frames of a capture, with its timing.",
         "doctor": "Find out why a node does not answer.",
         "sim": "Simulate devices, on a bus or for other programs.",
     },

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from opendiag.adapters.can_filter import CanFilter
 from opendiag.cli import export
-from opendiag.cli.filters import KINDS, make_filter
+from opendiag.cli.filters import KINDS, filter_option, make_filter
 from opendiag.cli.options import EdsChoice, eds_options, source
 from opendiag.cli.run import Run
 from opendiag.cli.show import show
@@ -22,6 +23,7 @@ from opendiag.logs import open_log
 @click.option("--node", "nodes", multiple=True, metavar="N", help="Only this node. May be repeated.")
 @click.option("--only", metavar="KINDS", help=f"Only these services, by comma: {','.join(KINDS)}.")
 @click.option("--object", "objects", multiple=True, metavar="6041[:00]", help="Only this object. May be repeated.")
+@filter_option
 @click.option("--from", "start", type=float, metavar="S", help="Only from S seconds after the first frame.")
 @click.option("--to", "end", type=float, metavar="S", help="Only up to S seconds after the first frame.")
 @click.option("--time", type=click.Choice(["a", "z", "d"]), help="The capture was made with candump -t a, z or d.")
@@ -37,6 +39,7 @@ def command(
     nodes: tuple[str, ...],
     only: str | None,
     objects: tuple[str, ...],
+    frame_filter: CanFilter | None,
     start: float | None,
     end: float | None,
     time: str | None,
@@ -54,7 +57,7 @@ def command(
         raise click.UsageError("choose one of --frames, --json, --csv and --parquet")
     if by_frame and (changes or objects):
         raise click.UsageError("--frames shows frames, and --changes and --object choose values: take one or the other")
-    chosen = make_filter(nodes, only, objects, changes, start, end)
+    chosen = make_filter(nodes, only, objects, changes, start, end, frame_filter)
     given, name = source(file)
     if parquet is not None:
         export.check_target(parquet, file)

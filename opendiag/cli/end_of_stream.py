@@ -22,6 +22,11 @@ class EndOfStream:
         self._asked = False
         self._before: Any = None
 
+    @property
+    def asked(self) -> bool:
+        """Somebody has pressed Ctrl-C."""
+        return self._asked
+
     def __enter__(self) -> EndOfStream:
         if self._takes_signal:
             self._before = signal.signal(signal.SIGINT, self._on_signal)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import wraps
+from typing import Any
 
 import click
 
+from opendiag.adapters.can_filter import CanFilter, parse_filters
 from opendiag.cli.options import node_id, object_key
 from opendiag.decode.records import Record
+from opendiag.errors import BadFilter
 from opendiag.frame import Frame
 from opendiag.wire.cob_id import Connection, Service
 
@@ -28,9 +32,60 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[Service, ...]]] = {
 }
 
 
+#: What is remembered of frames of the past, for records that have to do with them.
+_WINDOW = 1_000_000
+
+
+def filter_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--filter; the command gets a `CanFilter` as ``frame_filter``, or None."""
+
+    @click.option(
+        "--filter",
+        "frame_filter",
+        callback=_frame_filter,
+        metavar="ID:MASK,...",
+        help="Only these frames, as candump has it: 185:7FF, 700~780 (all but these), #FFFFFFFF (error frames).",
+    )
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return command(*args, **kwargs)
+
+    return wrapped
+
+
+def _frame_filter(context: click.Context, parameter: click.Parameter, text: str | None) -> CanFilter | None:
+    try:
+        return None if text is None else parse_filters(text)
+    except BadFilter as error:
+        raise click.BadParameter(f"{error.filter!r}: {error.reason}") from None
+
+
+class PassedFrames:
+    """Which of the frames passed a filter, by their numbers from 1; of the last million at least."""
+
+    def __init__(self, frame_filter: CanFilter) -> None:
+        self._filter = frame_filter
+        self._passed = bytearray()
+        self._forgotten = 0
+
+    def add(self, frame: Frame) -> None:
+        """The next frame."""
+        if len(self._passed) >= 2 * _WINDOW:
+            del self._passed[:_WINDOW]
+            self._forgotten += _WINDOW
+        self._passed.append(self._filter.matches(frame))
+
+    def any(self, numbers: Iterable[int]) -> bool:
+        """Did one of these pass?"""
+        return any(self._passed[place] for n in numbers if 0 <= (place := n - 1 - self._forgotten) < len(self._passed))
+
+
 @dataclass(frozen=True)
 class Filter:
-    """Empty sets and None let everything pass. Times in ns after the first frame."""
+    """Empty sets and None let everything pass. Times in ns after the first frame.
+
+    ``frames`` is for `Run`: a record passes with any of its frames.
+    """
 
     nodes: frozenset[int] = frozenset()
     kinds: tuple[str, ...] = ()
@@ -38,6 +93,7 @@ class Filter:
     changes: bool = False
     start_ns: int | None = None
     end_ns: int | None = None
+    frames: CanFilter | None = None
 
     @property
     def active(self) -> bool:
@@ -61,6 +117,8 @@ class Filter:
 
     def shows_frame(self, frame: Frame, connection: Connection, records: Iterable[Record], zero_ns: int) -> bool:
         """A frame is shown with its records; one that completes nothing, as an SDO request, by what it belongs to."""
+        if self.frames is not None and not self.frames.matches(frame):
+            return False
         made = list(records)
         if made:
             return any(self.shows(record, zero_ns) for record in made)
@@ -89,6 +147,7 @@ def make_filter(
     changes: bool,
     start_s: float | None,
     end_s: float | None,
+    frames: CanFilter | None = None,
 ) -> Filter:
     """From what the command line says. Raises click.BadParameter."""
     return Filter(
@@ -98,6 +157,7 @@ def make_filter(
         changes,
         _nanoseconds(start_s),
         _nanoseconds(end_s),
+        frames,
     )
 
 

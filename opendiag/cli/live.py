@@ -16,6 +16,7 @@ from opendiag.findings import Severity
 from opendiag.master.connect import connect
 from opendiag.master.network import Network
 from opendiag.master.node import Node
+from opendiag.master.port import Port
 
 SIMULATED = (
     "No interface given: a simulated StepIM (node 101) answers, a new one each time. "
@@ -92,9 +93,13 @@ def network(
     *,
     timeout_s: float = 0.5,
     listen_only: bool = False,
+    sends: bool = True,
     quiet: bool = False,
 ) -> Iterator[Network]:
-    """The network on that bus. Says on stderr when it is the simulated one, and what devices did that was odd."""
+    """The network on that bus. Says on stderr when it is the simulated one, and what devices did that was odd.
+
+    ``sends``: what whoever sends through this adapter should know is said too.
+    """
     made = connect(
         "sim" if interface is None else interface,
         dictionaries=dict(eds.by_node) if eds is not None else None,
@@ -102,8 +107,8 @@ def network(
         timeout_s=timeout_s,
         listen_only=listen_only,
     )
-    for text in [] if quiet else getattr(made.port, "notes", []):
-        output.note(f"{made.name}: {text}")
+    if not quiet:
+        tell_notes(made.port, sends)
     least = Severity.INFO
     try:
         if interface is None and not quiet:
@@ -116,9 +121,24 @@ def network(
         raise
     finally:
         made.close()
+        _tell_findings(made, quiet)
         for oddity in () if quiet else made.oddities:
             if oddity.finding.severity >= least:
                 output.note(str(oddity.finding))
+
+
+def tell_notes(port: Port, sends: bool = True) -> None:
+    """What was asked of the adapter and could not be had, and what whoever sends through it should know."""
+    of_adapter = getattr(getattr(port, "bus", None), "notes", ()) if sends else ()
+    for text in (*getattr(port, "notes", ()), *of_adapter):
+        output.note(f"{port.name}: {text}")
+
+
+def _tell_findings(made: Network, quiet: bool) -> None:
+    """What was odd about the adapter. What it lost is always said."""
+    asked = getattr(made.port, "findings", None)
+    least = Severity.ERROR if quiet else Severity.WARNING
+    output.log_notes(finding for finding in (asked() if asked else ()) if finding.severity >= least)
 
 
 def node(made: Network, node_id: int, eds: EdsChoice) -> Node:

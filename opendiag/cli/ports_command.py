@@ -13,9 +13,10 @@ from opendiag.cli import output
 @click.command(short_help="List adapters and buses that can be used here.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on each line.")
 def command(as_json: bool) -> None:
-    """List adapters and buses that can be used here. Opens none of them and sends nothing.
+    """List adapters and buses that can be used here, channel by channel. Nothing is sent on any bus.
 
-    The first column is what -i takes.
+    The first column is what -i takes. What is plugged in and cannot be used is listed with the reason and, where there
+    is one, a line to type that helps.
     """
     found = list_ports()
     if as_json:
@@ -27,4 +28,6 @@ def command(as_json: bool) -> None:
     output.table(rows, ["-i", "usable", "what it is", ""])
     for port in found:
         if port.note:
-            output.note(f"{port.uri or port.description + ' ' + port.detail}: {port.note}")
+            output.note(f"{port.uri or f'{port.description}, {port.detail}'}: {port.note}")
+        if port.fix:
+            output.note(f"    {port.fix}")

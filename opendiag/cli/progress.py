@@ -73,9 +73,9 @@ def transfer_progress(what: str, worth_it: bool = True) -> Iterator[Callable[[in
 
 
 @contextmanager
-def counted(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Call the result once for each of ``total`` pieces of work. Rows on the same terminal are progress enough."""
-    if not sys.stderr.isatty() or sys.stdout.isatty():
+def counted(what: str, total: int, rows: bool = True) -> Iterator[Callable[[], None]]:
+    """Call the result once for each of ``total`` pieces of work. ``rows`` on the same terminal are progress enough."""
+    if not sys.stderr.isatty() or (rows and sys.stdout.isatty()):
         yield lambda: None
         return
     from rich.console import Console

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import click
 
+from opendiag.adapters.can_filter import CanFilter
 from opendiag.cli import EXIT_FINDINGS, live, output
 from opendiag.cli.end_of_stream import EndOfStream
+from opendiag.cli.filters import filter_option
 from opendiag.cli.live_log import LiveLog
 from opendiag.cli.options import EdsChoice, eds_options
 from opendiag.cli.ring import Ring
@@ -33,6 +35,7 @@ _LOOK_S = 0.2
 @click.option("--trigger", "expression", metavar="EXPR", help="Keep only frames around this, as in 'state==FAULT'.")
 @click.option("--pre", metavar="TIME", callback=live.seconds, help="Time before the trigger. [default: 10s]")
 @click.option("--post", metavar="TIME", callback=live.seconds, help="Time after the trigger. [default: 30s]")
+@filter_option
 @click.option("--once", is_flag=True, help="End when the time after the first trigger is over.")
 @click.option("--for", "seconds", metavar="TIME", callback=live.seconds, help="End after this time.")
 @click.option("--count", type=click.IntRange(1), metavar="N", help="End after N frames on the bus.")
@@ -46,6 +49,7 @@ def command(
     expression: str | None,
     pre: float | None,
     post: float | None,
+    frame_filter: CanFilter | None,
     once: bool,
     seconds: float | None,
     count: int | None,
@@ -63,7 +67,7 @@ def command(
     fires = None if expression is None else compile_trigger(expression)
     ring = None if fires is None else Ring(10.0 if pre is None else pre, 30.0 if post is None else post)
     with (
-        live.network(interface, eds, listen_only=listen_only, quiet=quiet) as network,
+        live.network(interface, eds, listen_only=listen_only, sends=False, quiet=quiet) as network,
         _Target(file, force) as writer,
     ):
         if ring is None:
@@ -72,15 +76,15 @@ def command(
         failure: AdapterError | None = None
         try:
             if ring is None or fires is None:
-                _keep(_frames(log), writer)
+                _keep(_passing(_frames(log), frame_filter), writer)
             else:
-                _keep(_around(log, ring, fires, eds, once), writer)
+                _keep(_passing(_around(log, ring, fires, eds, once), frame_filter), writer)
         except AdapterError as error:  # what came before is in the file
             failure = error
         findings = log.findings
     output.log_notes(findings)
     if not quiet:
-        output.note(_summary(file, log, writer.writer, ring))
+        output.note(_summary(file, log, writer.writer, ring, frame_filter))
     if failure is not None:
         raise failure
     if findings:
@@ -120,6 +124,13 @@ def _frames(log: LiveLog) -> Iterator[Frame | None]:
         yield from end.read(log)
 
 
+def _passing(frames: Iterator[Frame | None], frame_filter: CanFilter | None) -> Iterator[Frame | None]:
+    """Without those that the filter does not let pass; a trigger sees all of them."""
+    if frame_filter is None:
+        return frames
+    return (frame if frame is None or frame_filter.matches(frame) else None for frame in frames)
+
+
 def _keep(frames: Iterator[Frame | None], target: _Target) -> None:
     flushed = time.monotonic()
     for frame in frames:
@@ -148,15 +159,19 @@ def _around(
             return
 
 
-def _summary(file: Path, log: LiveLog, writer: LogWriter | None, ring: Ring | None) -> str:
+def _summary(
+    file: Path, log: LiveLog, writer: LogWriter | None, ring: Ring | None, frame_filter: CanFilter | None
+) -> str:
     if writer is None:
         return f"{file} was not written: the trigger never fired ({log.frames} frames on the bus)."
     said = f"{file}: {writer.format}, {writer.frames} frame{'s' * (writer.frames != 1)}"
     if ring is not None:
         fired = f"fired {ring.triggers} time{'s' * (ring.triggers != 1)}" if ring.triggers else "never fired"
-        said += f" of {ring.seen} on the bus; the trigger {fired}"
+        said += f" of {ring.seen} on the bus{'' if frame_filter is None else ', filtered'}; the trigger {fired}"
         if ring.cut:
             said += f"; {ring.cut} frames left the buffer before their time"
+    elif frame_filter is not None:
+        said += f" of {log.frames} on the bus pass the filter"
     if writer.dropped:
         said += f"; {writer.dropped} that this format cannot hold"
     return said + "."

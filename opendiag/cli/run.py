@@ -9,7 +9,7 @@ from typing import Protocol
 
 from opendiag.cli import EXIT_FINDINGS, output
 from opendiag.cli.end_of_stream import EndOfStream
-from opendiag.cli.filters import Filter
+from opendiag.cli.filters import Filter, PassedFrames
 from opendiag.cli.options import EdsChoice
 from opendiag.cli.progress import progress
 from opendiag.decode.records import Record
@@ -49,6 +49,7 @@ class Run:
         self.log = log
         self.eds = eds
         self.chosen = chosen or Filter()
+        self._passed = None if self.chosen.frames is None else PassedFrames(self.chosen.frames)
         self.decoder = eds.decoder()
         self.live = log.bytes_total is None
         self.zero_ns: int | None = None
@@ -68,6 +69,8 @@ class Run:
                     self.zero_ns, self.home = frame.time_ns, frame.channel
                 if frame.time_ns is not None:
                     self._end_ns = frame.time_ns
+                if self._passed is not None:
+                    self._passed.add(frame)
                 yield frame
                 advance()
 
@@ -80,6 +83,7 @@ class Run:
     def _passing(self, records: Iterable[Record]) -> Iterator[Record]:
         for record in records:
             passes = self.chosen.shows(record, self.zero_ns or 0)
+            passes = passes and (self._passed is None or self._passed.any(record.frames))
             self.note(record, passes)
             if passes:
                 self.shown += 1

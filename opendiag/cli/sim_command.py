@@ -118,6 +118,7 @@ def _on_bus(names: tuple[str, ...], interface: str, seed: int, seconds: float | 
     if parsed.adapter == "sim":
         raise BadInterface(interface, "this is a simulated bus already: use --serve")
     port = open_port(parsed, clock)
+    live.tell_notes(port)
     runner = DeviceRunner(port, clock, made)
     output.note(f"{_listed(made)} on {port.name}. Ctrl-C ends it.")
     try:

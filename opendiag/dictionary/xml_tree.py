@@ -1,36 +1,49 @@
 """A small tree of an XML text with the line of each element; document types and entities are refused.
 
 Elements are named without their name space: the device files of CiA 311 use several, and some use the wrong one.
+Nothing is ever fetched, and a text that would take much memory is refused before it does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from xml.parsers import expat
 
 from opendiag.errors import DictionaryFileError
 
 #: Deeper than any device file, and far from where a recursion ends.
-_MAX_DEPTH = 200
+_MAX_DEPTH = 100
+#: Many times what the largest device files have: 0.1 GB of memory.
+_MAX_ELEMENTS = 250_000
+_NO_ATTRIBUTES: Mapping[str, str] = {}
+_BLANKS = " \t\r\n"
 
 
-@dataclass(slots=True)
 class Element:
     """``attributes`` by name without name space; ``text`` without the blanks around it."""
 
-    name: str
-    line: int
-    attributes: dict[str, str]
-    children: list[Element] = field(default_factory=list)
-    text: str = ""
+    __slots__ = ("attributes", "children", "line", "name", "text")
 
-    def get(self, name: str, default: str = "") -> str:
-        return self.attributes.get(name, default)
+    def __init__(self, name: str, line: int, attributes: Mapping[str, str]) -> None:
+        self.name = name
+        self.line = line
+        self.attributes = attributes
+        self.children: list[Element] | tuple[()] = ()
+        self.text = ""
+
+    def __repr__(self) -> str:
+        return f"<{self.name} of line {self.line}>"
+
+    def get(self, name: str) -> str:
+        """The attribute without the blanks around it, "" when it is missing."""
+        return self.attributes.get(name, "").strip()
 
     def first(self, name: str) -> Element | None:
         """The first child of that name."""
-        return next((child for child in self.children if child.name == name), None)
+        for child in self.children:
+            if child.name == name:
+                return child
+        return None
 
     def all(self, name: str) -> list[Element]:
         """The children of that name."""
@@ -38,9 +51,11 @@ class Element:
 
     def walk(self) -> Iterator[Element]:
         """The element itself and everything in it, in the order of the text."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
+        waiting = [self]
+        while waiting:
+            element = waiting.pop()
+            yield element
+            waiting.extend(reversed(element.children))
 
 
 def is_xml(raw: bytes) -> bool:
@@ -49,17 +64,22 @@ def is_xml(raw: bytes) -> bool:
     return head.startswith(b"<")
 
 
-def parse_tree(data: str | bytes, name: str) -> Element:
+def parse_tree(text: str, name: str) -> Element:
     """The root element. Raises DictionaryFileError with the line for what is no XML, and for a document type."""
-    return _Reader(name).read(data)
+    body = text.lstrip(_BLANKS)  # before the declaration XML allows no blanks, and editors leave some
+    skipped = text[: len(text) - len(body)]
+    return _Reader(name, skipped.count("\n")).read(body)
 
 
 class _Reader:
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, skipped_lines: int) -> None:
         self._name = name
+        self._skipped = skipped_lines
         self._root: Element | None = None
         self._open: list[Element] = []
-        self._texts: list[list[str]] = []
+        self._count = 0
+        self._parts: list[list[str] | None] = []
+        self._local: dict[str, str] = {}
         self._parser = expat.ParserCreate()
         self._parser.buffer_text = True
         self._parser.StartElementHandler = self._start
@@ -67,36 +87,70 @@ class _Reader:
         self._parser.CharacterDataHandler = self._text
         self._parser.StartDoctypeDeclHandler = self._doctype
 
-    def read(self, data: str | bytes) -> Element:
+    def read(self, text: str) -> Element:
         try:
-            self._parser.Parse(data, True)
+            self._parser.Parse(text, True)
         except expat.ExpatError as error:
             reason = f"no XML that can be read: {expat.errors.messages[error.code]}"
-            raise DictionaryFileError(self._name, error.lineno, reason) from error
-        except (LookupError, ValueError) as error:  # an encoding that does not exist, or is none of bytes
-            raise DictionaryFileError(self._name, 1, f"no XML that can be read: {error}") from error
+            raise DictionaryFileError(self._name, error.lineno + self._skipped, reason) from error
+        except ValueError as error:  # a lone surrogate, which no encoding has
+            raise DictionaryFileError(self._name, 1, "no XML that can be read: it is no text") from error
         if self._root is None:
             raise DictionaryFileError(self._name, None, "no XML that can be read: there is no element in it")
         return self._root
 
+    def _line(self) -> int:
+        return self._parser.CurrentLineNumber + self._skipped
+
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        local = {key.rpartition(":")[2]: value for key, value in attributes.items()}
-        element = Element(name.rpartition(":")[2], self._parser.CurrentLineNumber, local)
+        element = Element(self._plain(name), self._line(), self._without_spaces(attributes))
         if self._open:
-            self._open[-1].children.append(element)
-        elif self._root is None:
+            parent = self._open[-1]
+            if parent.children:
+                parent.children.append(element)
+            else:
+                parent.children = [element]
+        else:
             self._root = element
+        self._count += 1
         if len(self._open) >= _MAX_DEPTH:
             raise DictionaryFileError(self._name, element.line, f"more than {_MAX_DEPTH} elements inside each other")
+        if self._count > _MAX_ELEMENTS:
+            raise DictionaryFileError(self._name, element.line, f"more than {_MAX_ELEMENTS} elements")
         self._open.append(element)
-        self._texts.append([])
+        self._parts.append(None)
+
+    def _plain(self, name: str) -> str:
+        plain = self._local.get(name)
+        if plain is None:
+            plain = self._local[name] = name.rpartition(":")[2]
+        return plain
+
+    def _without_spaces(self, attributes: dict[str, str]) -> Mapping[str, str]:
+        """Of ``x`` and ``a:x`` the plain one counts; declarations of name spaces are left out."""
+        if not attributes:
+            return _NO_ATTRIBUTES
+        if not any(":" in key or key == "xmlns" for key in attributes):
+            return attributes
+        plain = {key: value for key, value in attributes.items() if ":" not in key and key != "xmlns"}
+        for key, value in attributes.items():
+            if ":" in key and not key.startswith("xmlns:"):
+                plain.setdefault(self._plain(key), value)
+        return plain
 
     def _end(self, name: str) -> None:
-        self._open.pop().text = "".join(self._texts.pop()).strip()
+        parts = self._parts.pop()
+        element = self._open.pop()
+        if parts:
+            element.text = "".join(parts).strip()
 
     def _text(self, text: str) -> None:
-        self._texts[-1].append(text)
+        parts = self._parts[-1]
+        if parts is None:
+            if not text.isspace():
+                self._parts[-1] = [text]
+        else:
+            parts.append(text)
 
     def _doctype(self, name: str, system: str | None, public: str | None, has_subset: bool) -> None:
-        line = self._parser.CurrentLineNumber
-        raise DictionaryFileError(self._name, line, "a document type (<!DOCTYPE) has no place in a device file")
+        raise DictionaryFileError(self._name, self._line(), "a document type (<!DOCTYPE) has no place in a device file")

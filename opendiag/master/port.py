@@ -1,17 +1,22 @@
-"""The way to a bus, as the pump sees it, and the one that leads through python-can."""
+"""The way to a bus, as the pump sees it, and the one that leads through python-can or a driver of our own."""
 
 from __future__ import annotations
 
 import errno
+import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from opendiag.errors import AdapterClosed, SendFailed
+from opendiag.errors import AdapterClosed, AdapterError, SendFailed
+from opendiag.findings import Finding
 from opendiag.frame import Frame
 
 if TYPE_CHECKING:
     import can
+
+    from opendiag.adapters.bus import AdapterBus
+    from opendiag.adapters.socketcan import SocketCanHealth
 
 #: How long a full transmit queue is waited for.
 _QUEUE_FULL_S = 0.1
@@ -38,6 +43,10 @@ class Port(Protocol):
         """A `receive` that waits ends soon. Closing again does nothing."""
 
 
+#: The adapter is not there any more, or was closed.
+_GONE = (errno.ENODEV, errno.ENXIO, errno.EBADF)
+
+
 class CanPort:
     """Any python-can bus. One that was ``borrowed`` is left open by `close`.
 
@@ -56,13 +65,17 @@ class CanPort:
         borrowed: bool = False,
         listen_only: bool = False,
     ) -> None:
+        from opendiag.adapters.bus import AdapterBus
         from opendiag.adapters.linux_can import delivers_own_frames
         from opendiag.adapters.message import from_message, to_message
+        from opendiag.adapters.socketcan import health_of
 
         self._only_others = not delivers_own_frames(bus)
         self.name = name
         self.listen_only = listen_only or bool(getattr(bus, "listen_only", False))
         self.bus = bus
+        self._adapter: AdapterBus | None = bus if isinstance(bus, AdapterBus) else None
+        self._health: SocketCanHealth | None = health_of(bus)
         self._now = now
         self._borrowed = borrowed
         self._closed = False
@@ -72,36 +85,80 @@ class CanPort:
         self._offset: float | None = None
         self.notes: list[str] = []
 
+    # --- what the adapter says of itself
+
+    @property
+    def bus_state(self) -> str | None:
+        """error-active, error-warning, error-passive or bus-off; None where the adapter does not tell."""
+        known = self._adapter or self._health
+        return known.bus_state if known else None
+
+    @property
+    def tx_errors(self) -> int | None:
+        """The transmit error counter, None where the adapter does not tell."""
+        known = self._adapter or self._health
+        return known.tx_errors if known else None
+
+    @property
+    def rx_errors(self) -> int | None:
+        """The receive error counter, None where the adapter does not tell."""
+        known = self._adapter or self._health
+        return known.rx_errors if known else None
+
+    def findings(self) -> list[Finding]:
+        """What was odd about the adapter so far, above all frames that are missing. Works after `close`, too."""
+        known = self._adapter or self._health
+        return known.findings() if known else []
+
+    # --- frames
+
     def send(self, frame: Frame) -> None:
         if self._closed:
             raise AdapterClosed(self.name, "closed")
         if self.listen_only:
             raise SendFailed(self.name, "opened to listen only")
-        message = self._to_message(frame)
+        try:
+            if self._adapter is not None:
+                self._adapter.send_frame(frame)
+            else:
+                self._send_message(self._to_message(frame))
+        except Exception as error:  # every driver has its own way
+            raise self._not_sent(error) from error
+
+    def _send_message(self, message: can.Message) -> None:
         patience: float | None = None
         while True:
             try:
                 self.bus.send(message)
                 return
-            except Exception as error:  # every driver has its own way
+            except Exception as error:
                 patience = patience or time.monotonic() + _QUEUE_FULL_S
-                code = getattr(error, "error_code", None) or getattr(error, "errno", None)
-                if code == errno.ENOBUFS and time.monotonic() < patience:
-                    time.sleep(0.001)
-                    continue
-                if code in (errno.ENODEV, errno.ENXIO, errno.EBADF):
-                    raise AdapterClosed(self.name, f"gone: {_reason(error)}") from error
-                raise SendFailed(self.name, _reason(error)) from error
+                if _errno(error) != errno.ENOBUFS or time.monotonic() >= patience:
+                    raise
+            time.sleep(0.001)
+
+    def _not_sent(self, error: Exception) -> AdapterError:
+        code = _errno(error)
+        if self._adapter is not None:  # whose sentences say it all
+            return (AdapterClosed if code in _GONE else SendFailed)(self.name, _reason(error))
+        explained = self._health.explain(code) if self._health else ""
+        if code in _GONE:
+            return AdapterClosed(self.name, explained or f"gone: {_reason(error)}")
+        return SendFailed(self.name, explained or _reason(error))
 
     def receive(self, until: float) -> list[Frame]:
         if self._closed:
             raise AdapterClosed(self.name, "closed")
+        wait_s = min(max(until - self._now(), 0.0), SLICE_S)
         try:
-            message = self.bus.recv(min(max(until - self._now(), 0.0), SLICE_S))
+            if self._adapter is not None and not self.bus.filters:
+                return self._adapter.take(wait_s)
+            message = self.bus.recv(wait_s)
         except Exception as error:  # every driver has its own way to say that the adapter is gone
             raise AdapterClosed(self.name, "closed" if self._closed else self._gone(error)) from error
-        if message is None:
-            return []
+        return [] if message is None else self._frames(message)
+
+    def _frames(self, message: can.Message) -> list[Frame]:
         message.channel = None  # one network is one bus
         if self._only_others:
             message.is_rx = True
@@ -123,15 +180,28 @@ class CanPort:
     def _gone(self, error: Exception) -> str:
         if self.name.startswith("socketcand:"):  # python-can says it with a traceback of its own
             return "the server ended the connection"
-        return f"gone: {_reason(error)}"
+        if self._adapter is not None:
+            return _reason(error)
+        explained = self._health.explain(_errno(error)) if self._health else ""
+        return explained or f"gone: {_reason(error)}"
 
     def close(self) -> None:
         if self._closed:
             return
         self._closed = True
+        if self._health:
+            self._health.end()
         if not self._borrowed:
             self.bus.shutdown()
 
 
+def _errno(error: BaseException) -> int | None:
+    code = getattr(error, "error_code", None) or getattr(error, "errno", None)
+    if code is None and "Transmit buffer full" in str(error):  # python-can's socketcan, which has no number for it
+        return errno.ENOBUFS
+    return code
+
+
 def _reason(error: BaseException) -> str:
-    return str(error).rstrip(".") or type(error).__name__
+    text = re.sub(r" \[Error Code -?\d+\]$", "", str(error))
+    return text.rstrip(".") or type(error).__name__

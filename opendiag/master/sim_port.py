@@ -64,6 +64,11 @@ class SimPort:
         """The receive error counter."""
         return self.station.rec
 
+    @property
+    def pending(self) -> int:
+        """Frames that wait to be sent."""
+        return self.station.pending
+
     def send(self, frame: Frame) -> None:
         world = self.world
         with world.lock:

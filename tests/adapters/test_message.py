@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import can
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opendiag.adapters.message import from_message, to_message
+from opendiag.adapters.message import constructed, from_message, received_message, to_message
 from opendiag.frame import FD_LENGTHS, Frame
 
 CLASSIC = st.builds(
@@ -47,3 +49,12 @@ def test_an_error_message_is_an_error_frame() -> None:
 def test_a_message_no_bus_can_carry_is_refused() -> None:
     with pytest.raises(ValueError, match="outside"):
         from_message(can.Message(arbitration_id=0x900, is_extended_id=False))
+
+
+@given(CLASSIC | EXTENDED | REMOTE | FD)
+def test_a_received_message_is_what_its_constructor_would_make(frame: Frame) -> None:
+    frame = replace(frame, time_ns=12_500_000_000, direction="rx")
+    fast, slow = received_message(frame, "can0"), constructed(frame, "can0")
+    for name in set(can.Message.__slots__) - {"__weakref__"}:
+        assert getattr(fast, name) == getattr(slow, name), name
+        assert type(getattr(fast, name)) is type(getattr(slow, name)), name

@@ -51,11 +51,48 @@ class Recorder:
             raise self.failure
 
 
+class OurRecorder(Recorder):
+    """In place of a driver of our own."""
+
+    def __init__(
+        self,
+        channel: int | str,
+        *,
+        bitrate: int = 500_000,
+        listen_only: bool = False,
+        receive_own_messages: bool = False,
+        can_filters: Any = None,
+        reconnect_s: float = 0.0,
+        data_bitrate: int | None = None,
+        sample_point: float | None = None,
+        timing: str = "",
+        device: str = "",
+        usb_backend: Any = None,
+        **other: Any,
+    ) -> None:
+        values = {name: value for name, value in locals().items() if name not in ("self", "other", "__class__")}
+        type(self).made = {**values, **other}
+        if self.failure:
+            raise self.failure
+
+
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> type[Recorder]:
     """All drivers are installed, and are this."""
 
     class Made(Recorder):
+        pass
+
+    monkeypatch.setattr(opening, "_bus_class", lambda interface, driver: Made)
+    monkeypatch.setattr(drivers, "installed", lambda module: True)
+    return Made
+
+
+@pytest.fixture
+def ours(monkeypatch: pytest.MonkeyPatch) -> type[OurRecorder]:
+    """All drivers are installed, and are this one."""
+
+    class Made(OurRecorder):
         pass
 
     monkeypatch.setattr(opening, "_bus_class", lambda interface, driver: Made)
@@ -91,7 +128,7 @@ def test_a_virtual_bus_does_not_hear_itself() -> None:
 
 
 def test_what_the_driver_is_told(recorder: type[Recorder]) -> None:
-    opened("slcan:COM3@250k?rtscts=yes&sleep_after_open=0.1&ttybaudrate=9600&device-id=0&app_name=5")
+    opened("robotell:COM3@250k?rtscts=yes&sleep_after_open=0.1&ttybaudrate=9600&device-id=0&app_name=5")
     assert recorder.made == {
         "channel": "COM3",
         "bitrate": 250_000,
@@ -107,9 +144,9 @@ def test_what_the_driver_is_told(recorder: type[Recorder]) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("cantact:1@1M", {"channel": 1, "bitrate": 1_000_000, "monitor": True}),
+        ("cantact:1@1M", {"channel": "1", "bitrate": 1_000_000, "listen_only": True, "device": "cantact"}),
         ("slcan:COM3@500k", {"channel": "COM3", "listen_only": True}),
-        ("usbcan:COM3@500k", {"channel": "COM3", "operation_mode": "silent"}),
+        ("usbcan:COM3@500k", {"channel": "COM3", "listen_only": True}),
         ("pcan:PCAN_USBBUS1@500k", {"channel": "PCAN_USBBUS1", "state": can.BusState.PASSIVE}),
         ("kvaser:0@500k?accept_virtual=1", {"channel": 0, "driver_mode": False, "accept_virtual": True}),
         ("vector:0@500k", {"channel": 0, "listen_only": True}),
@@ -119,20 +156,51 @@ def test_listening_only(recorder: type[Recorder], text: str, told: dict[str, obj
     opened(text, listen_only=True)
     assert recorder.made.items() >= told.items()
     opened(text)
-    silent = told.keys() - {"channel", "bitrate", "accept_virtual"}
+    silent = told.keys() - {"channel", "bitrate", "accept_virtual", "device"}
     assert not recorder.made.keys() & silent
 
 
 def test_a_driver_that_cannot_be_silent_is_not_opened_as_if_it_were(recorder: type[Recorder]) -> None:
-    assert "gs_usb cannot be told to listen only" in refused("gs_usb:0@500k", listen_only=True)
+    assert "ixxat cannot be told to listen only" in refused("ixxat:0@500k", listen_only=True)
 
 
-def test_cantact_without_its_library_is_a_gs_usb_device(
-    recorder: type[Recorder], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(drivers, "installed", lambda module: module == "gs_usb")
-    opened("cantact:1@500k")
-    assert (recorder.made["channel"], recorder.made["index"]) == (1, 1)
+@pytest.mark.parametrize("adapter", ["gs_usb", "cantact", "candlelight"])
+@pytest.mark.parametrize("channel", ["0", "0/1", "1234ABCD/1", "/1-2.3/1"])
+def test_which_usb_adapter_and_which_of_its_channels(ours: type[OurRecorder], adapter: str, channel: str) -> None:
+    opened(f"{adapter}:{channel}@83.3k")
+    assert ours.made["channel"] == channel
+    assert (ours.made["device"], ours.made["bitrate"]) == (adapter, 83_300)
+    assert ours.made["receive_own_messages"] is False
+
+
+def test_options_of_our_own_drivers(ours: type[OurRecorder]) -> None:
+    opened("cantact:0@500k?data-bitrate=5M&sample_point=0.8&timing=1,6,7,2&listen_only=yes&reconnect_s=inf")
+    wanted = {"data_bitrate": 5_000_000, "sample_point": 0.8, "timing": "1,6,7,2", "listen_only": True}
+    assert ours.made.items() >= {**wanted, "reconnect_s": float("inf")}.items()
+
+
+@pytest.mark.parametrize(
+    ("adapter", "name"),
+    [
+        ("gs_usb:0", "opendiag.adapters.gs_usb:GsUsbBus"),
+        ("cantact:0", "opendiag.adapters.gs_usb:GsUsbBus"),
+        ("candlelight:0", "opendiag.adapters.gs_usb:GsUsbBus"),
+        ("usbcan:COM3", "opendiag.adapters.usbcan:UsbCanBus"),
+        ("slcan:COM3", "opendiag.adapters.slcan:SlcanBus"),
+    ],
+)
+def test_our_own_drivers_are_taken_in_place_of_python_cans(adapter: str, name: str) -> None:
+    module, _, attribute = name.partition(":")
+    pytest.importorskip(module)
+    interface = parse_interface(adapter)
+    bus_class = opening._bus_class(interface, drivers.driver_of(interface))
+    assert (bus_class.__module__, bus_class.__name__) == (module, attribute)
+    assert issubclass(bus_class, can.BusABC)
+
+
+def test_what_a_command_asks_for_counts_more_than_the_name(ours: type[OurRecorder]) -> None:
+    opened("slcan:COM3@500k?listen_only=no", listen_only=True)
+    assert ours.made["listen_only"] is True
 
 
 def test_a_plug_in_is_opened_by_its_name(recorder: type[Recorder], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,14 +217,15 @@ def test_a_plug_in_is_opened_by_its_name(recorder: type[Recorder], monkeypatch: 
     ("text", "reason"),
     [
         ("slcan:COM3", "no bit rate: expected one, as in slcan:COM3@500k"),
-        ("slcan:COM3@500k?rtsct=1", "slcan has no option rtsct: did you mean rtscts?"),
-        ("slcan:COM3@500k?zz=1", "slcan has no option zz; it takes app_name, device_id, rtscts"),
-        ("slcan:COM3@500k?bitrate=5", "slcan has no option bitrate"),
-        ("slcan:COM3@500k?receive_own_messages=1", "slcan has no option receive_own_messages"),
-        ("slcan:COM3@500k?rtscts=maybe", "option rtscts is 'maybe': expected yes or no"),
-        ("slcan:COM3@500k?ttybaudrate=fast", "option ttybaudrate is 'fast': expected a whole number"),
-        ("slcan:COM3@500k?sleep_after_open=x", "option sleep_after_open is 'x': expected a number"),
-        ("cantact:zero@500k", "'zero' is no channel of cantact: expected a number, as in cantact:0@500k"),
+        ("cantact:/1-2/1", "no bit rate: expected one, as in cantact:/1-2/1@500k"),
+        ("robotell:COM3@500k?rtsct=1", "robotell has no option rtsct: did you mean rtscts?"),
+        ("robotell:COM3@500k?zz=1", "robotell has no option zz; it takes app_name, device_id, rtscts"),
+        ("robotell:COM3@500k?bitrate=5", "robotell has no option bitrate"),
+        ("robotell:COM3@500k?receive_own_messages=1", "robotell has no option receive_own_messages"),
+        ("robotell:COM3@500k?rtscts=maybe", "option rtscts is 'maybe': expected yes or no"),
+        ("robotell:COM3@500k?ttybaudrate=fast", "option ttybaudrate is 'fast': expected a whole number"),
+        ("robotell:COM3@500k?sleep_after_open=x", "option sleep_after_open is 'x': expected a number"),
+        ("kvaser:zero@500k", "'zero' is no channel of kvaser: expected a number, as in kvaser:0@500k"),
         ("sim:stepim", "a simulated bus is not opened through python-can"),
     ],
 )
@@ -167,8 +236,6 @@ def test_what_makes_no_sense_is_refused(recorder: type[Recorder], text: str, rea
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("slcan:COM3@800k", "slcan cannot do 800k: it can do 10k, 20k, 50k, 83.3k"),
-        ("usbcan:COM3@83.3k", "usbcan cannot do 83.3k: it can do"),
         ("socketcan:can0?sleep_after_open=1", "socketcan has no option sleep_after_open"),
         ("virtual:x?protocol=1", "virtual has no option protocol"),
     ],
@@ -179,14 +246,82 @@ def test_python_cans_own_limits(monkeypatch: pytest.MonkeyPatch, text: str, reas
 
 
 @pytest.mark.parametrize(
-    ("text", "library"),
-    [("slcan:COM3@500k", "pyserial"), ("usbcan:COM3@500k", "pyserial"), ("cantact:0@500k", "cantact")],
+    ("text", "reason"),
+    [
+        ("gs_usb:0@500k?index=1", "gs_usb has no option index"),
+        ("slcan:COM3@500k?ttyBaudrate=9600", "slcan has no option ttybaudrate; it takes"),
+        ("cantact:0@500k?sample_pont=0.8", "cantact has no option sample_pont: did you mean sample_point?"),
+        ("cantact:0@500k?bitrate=5", "cantact has no option bitrate"),
+        ("cantact:0@500k?device=candlelight", "cantact has no option device"),
+        ("cantact:0@500k?usb_backend=x", "cantact has no option usb_backend"),
+        ("cantact:0@500k?other=x", "cantact has no option other"),
+        ("cantact:0@500k?sample_point=x", "option sample_point is 'x': expected a number"),
+        ("cantact:0@500k?data_bitrate=9M", "9M is no bit rate of CAN FD data: expected 10k to 8M"),
+        ("cantact:0@500k?data_bitrate=fast", "'fast' is no bit rate: expected 10k to 8M, such as 2M"),
+        ("cantact:0@500k?listen_only=maybe", "option listen_only is 'maybe': expected yes or no"),
+    ],
 )
-def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, text: str, library: str) -> None:
+def test_options_that_our_own_drivers_do_not_have(ours: type[OurRecorder], text: str, reason: str) -> None:
+    assert reason in refused(text)
+
+
+@pytest.mark.parametrize(
+    ("failure", "error", "sentence"),
+    [
+        (
+            can.CanInitializationError("there is no cantact adapter 3; here are 0: CANtact Pro", errno.ENODEV),
+            AdapterNotFound,
+            "cannot open cantact:3@500k: there is no cantact adapter 3; here are 0: CANtact Pro",
+        ),
+        (
+            can.CanInitializationError("no permission: a udev rule has to", errno.EACCES),
+            AdapterNotFound,
+            "cannot open cantact:3@500k: no permission: a udev rule has to",
+        ),
+        (
+            can.CanInitializationError("10.5k is impossible on a clock of 24 MHz: 10.4k is", errno.EINVAL),
+            BadInterface,
+            "interface 'cantact:3@500k': 10.5k is impossible on a clock of 24 MHz: 10.4k is",
+        ),
+    ],
+)
+def test_what_our_own_drivers_say_is_passed_on(
+    ours: type[OurRecorder], failure: Exception, error: type[Exception], sentence: str
+) -> None:
+    ours.failure = failure
+    with pytest.raises(error) as caught:
+        opened("cantact:3@500k")
+    assert str(caught.value) == sentence
+
+
+def test_a_rate_that_cannot_be_made_is_a_wrong_name(ours: type[OurRecorder]) -> None:
+    ours.failure = can.CanInitializationError("slcan cannot do 83.3k")
+    ours.failure.__cause__ = ValueError("83.3k")
+    assert refused("slcan:COM3@83.3k") == "slcan cannot do 83.3k"
+
+
+def test_a_port_is_named_once(ours: type[OurRecorder]) -> None:
+    ours.failure = can.CanInitializationError("COM3: the adapter does not answer")
+    with pytest.raises(AdapterNotFound) as error:
+        opened("slcan:COM3@500k")
+    assert str(error.value) == "cannot open slcan:COM3@500k: the adapter does not answer"
+
+
+@pytest.mark.parametrize(
+    ("text", "library", "install"),
+    [
+        ("slcan:COM3@500k", "pyserial", "pip install 'opendiag[serial]'"),
+        ("usbcan:COM3@500k", "pyserial", "pip install 'opendiag[serial]'"),
+        ("robotell:COM3@500k", "pyserial", "pip install pyserial"),
+        ("cantact:0@500k", "pyusb", "pip install 'opendiag[usb]'"),
+    ],
+)
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, text: str, library: str, install: str) -> None:
     monkeypatch.setattr(drivers, "installed", lambda module: False)
     with pytest.raises(MissingDependency) as error:
         opened(text)
     assert error.value.library == library
+    assert str(error.value).endswith(f"needs {library}: {install}")
 
 
 @pytest.mark.parametrize("example", sorted(set(ADAPTERS.values()) - NEED_NOTHING))
@@ -225,6 +360,7 @@ def _free_port() -> int:
 def test_failures_of_a_driver(recorder: type[Recorder], failure: Exception, reason: str) -> None:
     recorder.failure = failure
     assert reason in not_found("slcan:COM3@500k")
+    assert reason in not_found("robotell:COM3@500k")
 
 
 def test_the_cause_of_a_failure_counts(recorder: type[Recorder]) -> None:
@@ -243,7 +379,7 @@ def test_windows_says_no_permission_for_a_port_in_use(
 
 def test_a_value_that_the_driver_refuses_is_a_wrong_name(recorder: type[Recorder]) -> None:
     recorder.failure = ValueError("channel out of range")
-    assert refused("slcan:COM3@500k") == "slcan does not take it: channel out of range"
+    assert refused("robotell:COM3@500k") == "robotell does not take it: channel out of range"
     recorder.failure = KeyError("PCAN_X")
     assert "pcan does not take it: KeyError 'PCAN_X'" in refused("pcan:PCAN_X@500k")
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 import sys
 import threading
 import types
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import can
 import pytest
+from emulators.bus_model import BusModel
+from emulators.gs_usb_device import GsUsbDevice
+from emulators.usb_backend import FakeBackend
+from usb import core as usb_core
 
-from opendiag.adapters import linux_can, ports
+from opendiag.adapters import gs_usb_find, linux_can, ports, serial_ports
 from opendiag.adapters.linux_can import CanLink
 from opendiag.adapters.ports import PortInfo, list_ports
 from opendiag.adapters.uri import parse_interface
@@ -30,6 +34,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(ports, "installed", lambda module: False)
     monkeypatch.setattr(can, "detect_available_configs", lambda names, timeout: [])
     monkeypatch.setattr(ports, "running_simulator", lambda host, port: None)
+    monkeypatch.setattr(serial_ports, "SYS_USB", tmp_path / "usb")
 
 
 def network(tmp_path: Path, name: str, kind: str = "280", flags: str = "0x40081", driver: str = "") -> None:
@@ -44,11 +49,10 @@ def network(tmp_path: Path, name: str, kind: str = "280", flags: str = "0x40081"
 
 
 def test_a_bare_computer_says_what_it_could_not_look_for() -> None:
+    usb, serial = "pip install 'opendiag[usb]'", "pip install 'opendiag[serial]'"
     assert list_ports() == [
-        PortInfo(
-            "", "USB adapters", "not looked for", False, "pyusb is not installed: pip install pyusb libusb-package"
-        ),
-        PortInfo("", "serial adapters", "not looked for", False, "pyserial is not installed: pip install pyserial"),
+        PortInfo("", "USB adapters", "not looked for", False, "pyusb is not installed", usb),
+        PortInfo("", "serial adapters", "not looked for", False, "pyserial is not installed", serial),
         PortInfo("sim:stepim", "simulated StepIM drive, built in", "node 101", True),
     ]
 
@@ -71,13 +75,24 @@ def test_can_interfaces_up_and_down(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         }
     }
     monkeypatch.setattr(linux_can, "_details", lambda name: details.get(name, {}))
-    off = "bus-off: sudo ip link set can0 down; sudo ip link set can0 up"
+    off = "sudo ip link set can0 down; sudo ip link set can0 up"
     up = "sudo ip link set can1 up type can bitrate 500000"
-    assert list(ports.socketcan_ports()) == [
-        PortInfo("socketcan:can0", "CAN interface (gs_usb)", "up, 250k, BUS-OFF, listen-only", True, off),
-        PortInfo("socketcan:can1", "CAN interface", "down", False, up),
-        PortInfo("socketcan:vcan0", "virtual CAN interface", "up", True),
+    found = list(ports.socketcan_ports())
+    assert [(port.uri, port.description, port.detail, port.usable) for port in found] == [
+        ("socketcan:can0", "CAN interface (gs_usb)", "up, 250k, BUS-OFF, listen-only", True),
+        ("socketcan:can1", "CAN interface", "down", False),
+        ("socketcan:vcan0", "virtual CAN interface", "up", True),
     ]
+    assert [(port.note, port.fix) for port in found] == [("it is bus-off", off), ("it is down", up), ("", "")]
+    assert found[0].driver == "gs_usb"
+
+
+def test_what_a_can_interface_tells_about_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    link = CanLink("can0", True, "ERROR-PASSIVE", 500_000, data_bit_rate=2_000_000, tx_errors=130, rx_errors=7)
+    monkeypatch.setattr(linux_can, "can_links", lambda: [replace(link, clock_hz=24_000_000, device="1-2.3:1.0")])
+    (port,) = ports.socketcan_ports()
+    assert port.detail == "up, 500k, data 2M, ERROR-PASSIVE, errors TX 130 RX 7, 24 MHz, at 1-2.3"
+    assert port.clock_hz == 24_000_000
 
 
 def test_a_vanishing_interface_is_none(tmp_path: Path) -> None:
@@ -86,35 +101,6 @@ def test_a_vanishing_interface_is_none(tmp_path: Path) -> None:
     assert linux_can.can_link("can0") == CanLink("can0", up=False)
     for name in ("can1", "", "../can0", "."):
         assert linux_can.can_link(name) is None, name
-
-
-@pytest.mark.parametrize(
-    ("output", "bit_rate"),
-    [
-        (b'[{"linkinfo": {"info_data": {"bittiming": {"bitrate": 125000}}}}]', 125_000),
-        (b'[{"ifname": "can0"}]', None),
-        (b"[]", None),
-        (b"[1]", None),
-        (b"can0: <NOARP,UP>", None),
-    ],
-)
-def test_what_ip_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: bytes, bit_rate: int | None) -> None:
-    monkeypatch.undo()
-    network(tmp_path, "can0")
-    monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: SimpleNamespace(stdout=output))
-    link = linux_can.can_link("can0", tmp_path / "net")
-    assert link is not None and link.bit_rate == bit_rate
-
-
-@pytest.mark.parametrize("failure", [FileNotFoundError("ip"), subprocess.TimeoutExpired("ip", 2)])
-def test_without_ip_the_rate_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception) -> None:
-    def run(*args: object, **kwargs: object) -> None:
-        raise failure
-
-    monkeypatch.undo()
-    network(tmp_path, "vcan7")
-    monkeypatch.setattr(subprocess, "run", run)
-    assert linux_can.can_link("vcan7", tmp_path / "net") == CanLink("vcan7", up=True, virtual=True)
 
 
 # --- serial and USB --------------------------------------------------------------------------------------------------
@@ -144,86 +130,97 @@ def test_serial_ports_are_known_by_their_usb_identity(monkeypatch: pytest.Monkey
     ]
     with_library(monkeypatch, "serial.tools.list_ports", comports=lambda: found)
     monkeypatch.setattr(ports, "installed", lambda module: module == "serial")
-    assert list(ports.serial_ports()) == [
-        PortInfo(
-            "slcan:COM1", "Communications Port", "ACPI", False, "if it is a CAN adapter: slcan:COM1 or usbcan:COM1"
-        ),
-        PortInfo(
-            "usbcan:COM5",
-            "CH340 serial chip, as in the USB-CAN Analyzer",
-            "USB 1a86:7523",
-            True,
-            "many other things have this chip",
-        ),
-        PortInfo("slcan:COM9", "CANable 2 with SLCAN firmware", "USB 16d0:117e, serial number AB12", True),
-    ]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="ports have no permissions there")
-def test_a_port_without_permission(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    device = tmp_path / "ttyACM0"
-    device.touch()
-    with_library(monkeypatch, "serial.tools.list_ports", comports=lambda: [serial_port(str(device), 0xAD50, 0x60C4)])
-    monkeypatch.setattr(ports, "installed", lambda module: module == "serial")
-    monkeypatch.setattr("os.access", lambda path, mode: False)
-    (port,) = ports.serial_ports()
-    assert (port.usable, port.note[:28]) == (False, "no permission: sudo usermod ")
-
-
-class UsbDevice:
-    def __init__(self, vendor: int, product: int, texts: tuple[str, str] | None = None) -> None:
-        self.idVendor, self.idProduct, self.bus, self.address = vendor, product, 1, 7
-        self._texts = texts
-
-    @property
-    def manufacturer(self) -> str:
-        if self._texts is None:
-            raise ValueError("The device has no langid (permission issue, no string descriptors supported)")
-        return self._texts[0]
-
-    @property
-    def product(self) -> str:
-        if self._texts is None:
-            raise ValueError("The device has no langid (permission issue, no string descriptors supported)")
-        return self._texts[1]
-
-
-def with_usb(monkeypatch: pytest.MonkeyPatch, *devices: UsbDevice, libraries: tuple[str, ...] = ("gs_usb",)) -> None:
-    with_library(monkeypatch, "usb.core", find=lambda **kwargs: iter(devices), NoBackendError=ZeroDivisionError)
-    monkeypatch.setattr(ports, "installed", lambda module: module in ("usb", *libraries))
-
-
-def test_usb_adapters(monkeypatch: pytest.MonkeyPatch) -> None:
-    with_usb(
-        monkeypatch,
-        UsbDevice(0x1D50, 0x606F, ("LinkLayer Labs", "CANtact Pro")),
-        UsbDevice(0x1D50, 0x606F),
-        UsbDevice(0x1209, 0x2323, ("bytewerk", "candleLight USB to CAN adapter")),
-        UsbDevice(0x0483, 0xDF11, ("", "")),
-        UsbDevice(0x046D, 0xC534, ("Logitech", "USB Receiver")),
+    other, analyzer, canable = ports.serial_ports()
+    assert (other.uri, other.description, other.detail, other.usable) == (
+        "slcan:COM1",
+        "Communications Port",
+        "ACPI",
+        False,
     )
-    found = list(ports.usb_ports())
-    assert [(port.uri, port.description, port.usable) for port in found] == [
-        ("cantact:0", "LinkLayer Labs CANtact Pro", True),
-        ("cantact:1", "LinkLayer Labs CANtact Pro", True),
-        ("gs_usb:0", "candleLight, CANable, CANtact or a relative (gs_usb)", True),
-        ("gs_usb:1", "bytewerk candleLight USB to CAN adapter", True),
-        ("", "boot loader of an adapter", False),
+    assert other.note == "if it is a CAN adapter: slcan:COM1 or usbcan:COM1"
+    assert (analyzer.uri, analyzer.usable, analyzer.channels) == ("usbcan:COM5", True, 1)
+    assert (analyzer.detail, analyzer.note) == ("USB 1a86:7523", "many other things have this chip")
+    assert (canable.uri, canable.serial, canable.note) == ("slcan:COM9", "AB12", "")
+    assert canable.detail == "USB 16d0:117e, serial number AB12"
+
+
+# --- gs_usb, on an emulated USB
+
+
+@pytest.fixture
+def usb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeBackend:
+    """Nothing is plugged in yet."""
+    backend = FakeBackend()
+    monkeypatch.setattr(ports, "installed", lambda module: module == "usb")
+    monkeypatch.setattr(gs_usb_find, "usb_backend", lambda: backend)
+    monkeypatch.setattr(gs_usb_find, "SYS_USB", tmp_path / "usb")
+    return backend
+
+
+def test_every_channel_of_a_usb_adapter_has_a_name_that_opens_it(usb: FakeBackend) -> None:
+    bus = BusModel()
+    usb.plug(GsUsbDevice(bus, "pro"), (2, 3))
+    usb.plug(GsUsbDevice(bus, "candlelight", label="c"), (4,))
+    first, second, candlelight = ports.usb_ports()
+    assert [port.uri for port in (first, second, candlelight)] == [
+        "cantact:/1-2.3",
+        "cantact:/1-2.3/1",
+        "candlelight:001D00395642500E20363439",
     ]
-    assert found[0].detail == "USB 1d50:606f, bus 1 address 7"
+    assert second.description == "LinkLayer Labs CANtact Pro"
+    assert second.detail == "channel 1 of 2, 24 MHz, CAN FD, firmware 2, no serial number, USB 1d50:606f at 1-2.3"
+    assert (second.channels, second.clock_hz, second.usable, second.note) == (2, 24_000_000, True, "")
+    for port in (first, second, candlelight):
+        named = parse_interface(port.uri)
+        info, channel = gs_usb_find.choose(named.channel, named.adapter)
+        assert (info.path, channel) == {first: ("1-2.3", 0), second: ("1-2.3", 1), candlelight: ("1-4", 0)}[port]
 
 
-def test_usb_adapters_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with_usb(monkeypatch, UsbDevice(0x1D50, 0x606F), libraries=())
-    assert [port.note for port in ports.usb_ports()] == ["needs gs_usb: pip install gs_usb"]
-    network(tmp_path, "can0", driver="gs_usb")
-    assert [port.note for port in ports.usb_ports()] == ["Linux has made a CAN interface of it: use socketcan"]
+def test_two_adapters_with_one_serial_number_are_named_by_their_place(usb: FakeBackend) -> None:
+    bus = BusModel()
+    for place in (1, 2):
+        usb.plug(GsUsbDevice(bus, "canable", label=f"c{place}"), (place,))
+    assert [port.uri for port in ports.usb_ports()] == ["candlelight:/1-1", "candlelight:/1-2"]
 
 
-def test_pyusb_without_libusb(monkeypatch: pytest.MonkeyPatch) -> None:
-    with_usb(monkeypatch)
-    sys.modules["usb.core"].find = lambda **kwargs: 1 // 0  # type: ignore[attr-defined]
-    assert [port.note for port in ports.usb_ports()] == ["libusb is not installed: pip install libusb-package"]
+def test_what_linux_has_made_of_an_adapter(usb: FakeBackend, tmp_path: Path) -> None:
+    plug = usb.plug(GsUsbDevice(BusModel(), "pro"), (1,))
+    plug.kernel_bound = True
+    (port, _) = ports.usb_ports()
+    assert (port.usable, port.driver) == (False, "gs_usb")
+    assert "detach_kernel_driver=yes" in port.note
+    place = tmp_path / "usb" / "1-1"
+    for number in (0, 1):
+        (place / "1-1:1.0" / "net" / f"can{number}").mkdir(parents=True)
+    (place / "busnum").write_text("1")
+    (place / "devnum").write_text(str(plug.address))
+    assert [port.note for port in ports.usb_ports()] == [
+        "Linux has made can0 of it: use socketcan:can0",
+        "Linux has made can1 of it: use socketcan:can1",
+    ]
+
+
+def test_a_usb_adapter_without_permission(usb: FakeBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    usb.plug(GsUsbDevice(BusModel(), "pro"), (1,))
+    denied = usb_core.USBError("Access denied (insufficient permissions)", -3, 13)
+    monkeypatch.setattr(usb, "open_device", lambda plug: (_ for _ in ()).throw(denied))
+    (port,) = ports.usb_ports()
+    assert (port.usable, port.fix) == (False, "opendiag udev | sudo tee /etc/udev/rules.d/70-opendiag.rules")
+    assert port.note.startswith("no permission")
+
+
+def test_usb_without_libusb(usb: FakeBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gs_usb_find, "usb_backend", lambda: None)
+    assert [(port.note, port.fix) for port in ports.usb_ports()] == [
+        ("libusb is not installed", "pip install libusb-package")
+    ]
+
+
+def test_a_boot_loader_is_no_adapter(usb: FakeBackend) -> None:
+    usb.plug(GsUsbDevice(BusModel(), "candlelight", vendor=0x0483, product=0xDF11), (1,))
+    (port,) = ports.usb_ports()
+    assert (port.uri, port.usable) == ("", False)
+    assert "waits for firmware" in port.note
 
 
 def test_channels_of_manufacturers_drivers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,8 +230,8 @@ def test_channels_of_manufacturers_drivers(monkeypatch: pytest.MonkeyPatch) -> N
     }
     monkeypatch.setattr(can, "detect_available_configs", lambda names, timeout: found.get(names[0], []))
     assert list(ports.vendor_ports()) == [
-        PortInfo("pcan:PCAN_USBBUS1", "pcan channel", "PCAN-USB FD", True),
-        PortInfo("kvaser:0", "kvaser channel", "123", True),
+        PortInfo("pcan:PCAN_USBBUS1", "pcan channel", "PCAN-USB FD", True, driver="pcan"),
+        PortInfo("kvaser:0", "kvaser channel", "123", True, driver="kvaser", serial="123"),
     ]
 
 

@@ -17,6 +17,9 @@ from opendiag.errors import BadInterface
         ("socketcan:can0@500k", "socketcan", "can0", 500_000),
         ("socketcan:can0", "socketcan", "can0", None),
         ("cantact:0@1M", "cantact", "0", 1_000_000),
+        ("gs_usb:0/1@1M", "gs_usb", "0/1", 1_000_000),
+        ("candlelight:0031-A/1@500k", "candlelight", "0031-A/1", 500_000),
+        ("cantact:/1-2.3/1@500k", "cantact", "/1-2.3/1", 500_000),
         ("usbcan:COM5@500k", "usbcan", "COM5", 500_000),
         (r"usbcan:\\.\COM12@500k", "usbcan", r"\\.\COM12", 500_000),
         ("slcan:/dev/ttyACM0@500k", "slcan", "/dev/ttyACM0", 500_000),
@@ -58,6 +61,11 @@ def test_every_example_is_a_normalised_name(example: str) -> None:
         (":can0", "no adapter named"),
         ("socketcn:can0", "there is no adapter 'socketcn': did you mean socketcan?"),
         ("cantcat:0@1M", "did you mean cantact?"),
+        ("seeedstudio:/dev/ttyUSB0@500k", "here seeedstudio is called usbcan"),
+        ("Lawicel:COM3@500k", "here Lawicel is called slcan"),
+        ("canable:0@500k", "here canable is called candlelight, or slcan where its firmware makes it a serial port"),
+        ("canable", "here canable is called candlelight"),
+        ("opendiag_slcan:COM3@500k", "here opendiag_slcan is called slcan"),
         ("teapot:0", "there is no adapter 'teapot'; the usual ones are socketcan, cantact"),
         ("can0", "did you mean socketcan:can0?"),
         ("vcan1@500k", "did you mean socketcan:vcan1@500k?"),
@@ -130,6 +138,20 @@ def test_the_server_of_a_socketcand_name() -> None:
 def test_bit_rates(text: str, rate: int) -> None:
     assert parse_bit_rate(text) == rate
     assert parse_bit_rate(f"{rate}") == parse_bit_rate(f"{text}bit/s") == rate
+
+
+def test_bit_rates_of_data() -> None:
+    assert parse_bit_rate("8M", uri.MAX_DATA_BIT_RATE) == 8_000_000
+    assert parse_bit_rate("2.5M", uri.MAX_DATA_BIT_RATE) == 2_500_000
+    for text, reason in (
+        ("8.1M", "8.1M is no bit rate of CAN FD data: expected 10k to 8M"),
+        ("2000", "2000 is no bit rate of CAN FD data: expected 10k to 8M; did you mean 2000k?"),
+        ("quick", "'quick' is no bit rate: expected 10k to 8M, such as 2M"),
+    ):
+        with pytest.raises(ValueError) as error:
+            parse_bit_rate(text, uri.MAX_DATA_BIT_RATE)
+        assert str(error.value) == reason
+    assert [uri.format_bit_rate(rate) for rate in (2_000_000, 2_500_000, 83_300)] == ["2M", "2500k", "83.3k"]
 
 
 @given(st.integers(uri.MIN_BIT_RATE, uri.MAX_BIT_RATE))

@@ -61,3 +61,31 @@ def test_what_the_bus_cannot_carry_is_exit_code_3(run):
     outcome = run("send", "123##1112233", *SIM)
     assert (outcome.code, outcome.out) == (3, "")
     assert "no CAN FD" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("123#R4", "123   [4]  remote request"),
+        ("123#R", "123   [0]  remote request"),
+        ("123##1AABB", "123   [02]  AA BB"),
+        ("123##0", "123   [00]"),
+        ("123#11.22.33", "123   [3]  11 22 33"),
+        ("12345678#", "12345678   [0]"),
+    ],
+)
+def test_all_of_cansends_notation(run, text, shown):
+    """On python-can's virtual bus, which carries CAN FD."""
+    outcome = run("send", text, "-i", "virtual:send")
+    assert (outcome.code, outcome.out) == (0, f"tx  {shown}\n")
+
+
+def test_a_length_code_above_8(run):
+    outcome = run("send", "123#1122334455667788_B", *SIM)
+    assert (outcome.code, outcome.out.splitlines()[0]) == (0, "tx  123   [11]  11 22 33 44 55 66 77 88")
+
+
+def test_an_error_frame_is_the_controllers_own(run):
+    outcome = run("send", "20000004#0000000000000000", *SIM)
+    assert (outcome.code, outcome.out) == (3, "")
+    assert "an error frame is the controller's own" in outcome.err

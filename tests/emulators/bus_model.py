@@ -58,6 +58,8 @@ class Tap:
     rx_errors: int = 0
     bus_off: bool = False
     waiting: list[Sending] = field(default_factory=list)
+    #: With jitter: when the latest frame on its way arrives. Frames do not overtake each other.
+    arrives: float = 0.0
 
     def send(self, frame: Frame, done: Callable[[bool], None] | None = None) -> None:
         self.bus.send(self, frame, done)
@@ -71,6 +73,13 @@ class Tap:
             return "bus-off"
         worst = max(self.tx_errors, self.rx_errors)
         return "passive" if worst >= PASSIVE else "warning" if worst >= WARNING else "active"
+
+
+def _same_rate(tap: Tap, other: Tap, frame: Frame) -> bool:
+    """The data bit rate counts in frames that switch to it, and where both say theirs."""
+    if tap.bit_rate != other.bit_rate:
+        return False
+    return not (frame.brs and tap.data_bit_rate and other.data_bit_rate) or tap.data_bit_rate == other.data_bit_rate
 
 
 class BusModel:
@@ -187,8 +196,8 @@ class BusModel:
     def _attempt(self, tap: Tap, sending: Sending) -> bool:
         """False when the frame stays where it is."""
         others = [other for other in self.taps if other is not tap and other.up and not other.bus_off]
-        wrong = [other for other in others if other.bit_rate != tap.bit_rate]
-        right = [other for other in others if other.bit_rate == tap.bit_rate]
+        wrong = [other for other in others if not _same_rate(tap, other, sending.frame)]
+        right = [other for other in others if _same_rate(tap, other, sending.frame)]
         if tap.listen_only and not tap.loopback:
             tap.waiting.remove(sending)
             self._done(sending, False)
@@ -212,8 +221,8 @@ class BusModel:
 
     def _failed(self, tap: Tap, sending: Sending, destroyed: bool) -> bool:
         if tap.one_shot:
+            tap.waiting.remove(sending)  # first: bus-off gives up whatever still waits
             self._error(tap, "mismatch" if destroyed else "ack", tx=8)
-            tap.waiting.remove(sending)
             self._done(sending, False)
             return True
         # It tries again and again: without an acknowledge up to error-passive, when destroyed up to bus-off.
@@ -239,7 +248,8 @@ class BusModel:
             return
         delay = self.latency_s + self._random.random() * self.jitter_s
         if delay:
-            self._after(delay, lambda: tap.up and tap.on_frame(frame))
+            tap.arrives = max(tap.arrives, time.monotonic() + delay)
+            self._after(tap.arrives, lambda: tap.up and tap.on_frame(frame))
         elif tap.up:
             tap.on_frame(frame)
 
@@ -249,8 +259,8 @@ class BusModel:
 
     # --- time
 
-    def _after(self, delay: float, action: Callable[[], object]) -> None:
-        heapq.heappush(self._later, (time.monotonic() + delay, next(self._order), action))
+    def _after(self, due: float, action: Callable[[], object]) -> None:
+        heapq.heappush(self._later, (due, next(self._order), action))
         if self._thread is None:
             self._thread = threading.Thread(target=self._deliver_late, name="bus model", daemon=True)
             self._thread.start()

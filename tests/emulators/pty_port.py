@@ -32,6 +32,7 @@ class PtyPort:
         self.path = ""
         self.plugged = False
         self._write = threading.Lock()
+        self._sending = threading.Lock()
         device.transmit = self.transmit
         self.replug()
 
@@ -64,7 +65,11 @@ class PtyPort:
     close = unplug
 
     def transmit(self, data: bytes) -> None:
-        """Waits while the host does not read and its buffer is full."""
+        """All of it before anybody else's. Waits while the host does not read and its buffer is full."""
+        with self._sending:
+            self._transmit(data)
+
+    def _transmit(self, data: bytes) -> None:
         while data and self.plugged:
             with self._write:
                 if not self.plugged:

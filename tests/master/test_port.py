@@ -8,6 +8,8 @@ import can
 import pytest
 
 import opendiag
+from opendiag.adapters.bus import AdapterBus, QueueFull, Unplugged
+from opendiag.adapters.inbox import Inbox
 from opendiag.errors import AdapterClosed, SdoTimeout, SendFailed
 from opendiag.frame import Frame
 from opendiag.master import port as port_module
@@ -157,6 +159,124 @@ def test_an_interrupt_is_no_adapter_error(port, driver, clock):
     driver.recv_raises = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
         port.receive(clock.now())
+
+
+# --- a driver of our own ---
+
+
+class OurDriver(AdapterBus):
+    """Sends into a list, or raises what it is told to."""
+
+    def __init__(self, **kwargs):
+        self.sent = []
+        self.failure = None
+        self.calls = 0
+        self.inbox = Inbox()
+        super().__init__("ours 0", "0", self.inbox, kwargs.pop("can_filters", None), fd=False)
+
+    def send_frame(self, frame, timeout_s=None):
+        self.calls += 1
+        if self.failure:
+            raise self.failure
+        self.sent.append(frame)
+
+    def _close(self):
+        pass
+
+
+@pytest.fixture
+def our_driver():
+    with OurDriver() as made:
+        yield made
+
+
+@pytest.fixture
+def our_port(our_driver):
+    return CanPort(our_driver, "ours:0", RealClock().now)
+
+
+def test_frames_of_our_drivers_pass_as_they_are(our_port, our_driver):
+    frames = [Frame(0x100 + number, b"\x01", time_ns=time.time_ns()) for number in range(50)]
+    our_driver.inbox.put(frames[:20])
+    our_driver.inbox.put(frames[20:])
+    received = our_port.receive(time.time() + SOON_S)
+    assert received == frames and all(one is other for one, other in zip(received, frames, strict=True))
+    assert our_port.receive(time.time()) == []
+    our_port.send(frames[0])
+    assert our_driver.sent[0] is frames[0]
+
+
+def test_a_filter_of_the_bus_that_was_lent_holds():
+    with OurDriver(can_filters=[{"can_id": 0x100, "can_mask": 0x7FF}]) as bus:
+        port = CanPort(bus, "ours:0", RealClock().now, borrowed=True)
+        bus.inbox.put([Frame(0x101, time_ns=time.time_ns()), Frame(0x100, time_ns=time.time_ns())])
+        end = time.monotonic() + SOON_S
+        while not (received := port.receive(time.time() + 0.1)) and time.monotonic() < end:
+            pass
+        assert [frame.can_id for frame in received] == [0x100]
+
+
+def test_what_our_drivers_say_of_themselves_is_passed_on(our_port, our_driver, monkeypatch):
+    assert (our_port.bus_state, our_port.tx_errors, our_port.rx_errors) == (None, None, None)
+    our_driver.bus_state, our_driver.tx_errors, our_driver.rx_errors = "error-passive", 128, 3
+    assert (our_port.bus_state, our_port.tx_errors, our_port.rx_errors) == ("error-passive", 128, 3)
+    assert our_port.findings() == []
+    our_driver.inbox.lost = 2
+    our_port.close()
+    assert [finding.sentence for finding in our_port.findings()] == [
+        "2 frames came faster than they were taken, and are lost"
+    ]
+
+
+def test_listen_only_of_the_name_is_known(our_driver):
+    our_driver.listen_only = True
+    port = CanPort(our_driver, "ours:0?listen_only=yes", RealClock().now)
+    with pytest.raises(SendFailed, match="opened to listen only"):
+        port.send(Frame(1))
+    assert our_driver.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("failure", "error", "sentence"),
+    [
+        (QueueFull("ours 0 takes no frame"), SendFailed, "ours:0 cannot send: ours 0 takes no frame"),
+        (Unplugged("/dev/x is gone: unplugged."), AdapterClosed, "ours:0: /dev/x is gone: unplugged"),
+        (
+            can.CanOperationError("ours 0 is unplugged, and looked for", errno.ENETDOWN),
+            SendFailed,
+            "ours:0 cannot send: ours 0 is unplugged, and looked for",
+        ),
+        (can.CanOperationError("ours 0 is closed", errno.EBADF), AdapterClosed, "ours:0: ours 0 is closed"),
+        (can.CanOperationError("ours 0 has no CAN FD"), SendFailed, "ours:0 cannot send: ours 0 has no CAN FD"),
+    ],
+)
+def test_a_frame_that_our_driver_did_not_send(our_port, our_driver, failure, error, sentence):
+    our_driver.failure = failure
+    with pytest.raises(error) as caught:
+        our_port.send(Frame(1))
+    assert str(caught.value) == sentence
+    assert caught.value.__cause__ is failure
+    assert our_driver.calls == 1, "the driver itself waits as long as is sensible"
+
+
+def test_frames_from_before_the_plug_was_pulled_come_first(our_port, our_driver):
+    our_driver.inbox.put([Frame(1)])
+    our_driver.inbox.fail(Unplugged("/dev/x is gone: unplugged"))
+    assert our_port.receive(time.time() + SOON_S) == [Frame(1)]
+    for _ in range(2):
+        with pytest.raises(AdapterClosed) as error:
+            our_port.receive(time.time() + SOON_S)
+        assert str(error.value) == "ours:0: /dev/x is gone: unplugged"
+
+
+def test_closing_our_driver_ends_the_wait_of_another_thread(our_port, our_driver):
+    timer = threading.Timer(0.03, our_port.close)
+    timer.start()
+    began = time.monotonic()
+    with pytest.raises(AdapterClosed, match=r"ours:0: closed$"):
+        while time.monotonic() < began + SOON_S:
+            our_port.receive(time.time() + SOON_S)
+    timer.join()
 
 
 # --- closing ---

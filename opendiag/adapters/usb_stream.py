@@ -1,0 +1,207 @@
+"""A claimed USB device: bulk transfers one at a time, and control requests. Errors of libusb become ours.
+
+pyusb's own read and write look up the endpoint, check the claim and make a buffer for every transfer. Here this is
+done once, and the transfers go straight to pyusb's backend.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import threading
+import time
+from array import array
+from dataclasses import dataclass
+from typing import Any
+
+import can
+import usb.core  # type: ignore[import-not-found, import-untyped, unused-ignore]
+import usb.util  # type: ignore[import-not-found, import-untyped, unused-ignore]
+
+from opendiag.adapters.bus import QueueFull, Unplugged, describe
+
+#: How long a read waits for input: a shutdown waits for it at most.
+READ_MS = 100
+CONTROL_MS = 1000
+#: A multiple of every packet size; a frame is at most 80 bytes, but padded ones can arrive end to end.
+_BUFFER = 4096
+#: Errors that may pass are tolerated for this long; a device that was pulled may give them before it is gone.
+_ERRORS_S = 0.5
+_PAUSE_S = 0.02
+# What libusb calls them, where there is no errno (Windows, macOS).
+_LIBUSB_NO_DEVICE, _LIBUSB_NOT_FOUND, _LIBUSB_OVERFLOW, _LIBUSB_PIPE = -4, -5, -8, -9
+_LIBUSB_ACCESS, _LIBUSB_BUSY = -3, -6
+
+#: bmRequestType of vendor requests to an interface.
+_IN, _OUT = 0xC1, 0x41
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Addresses, and the size of an IN packet in bytes."""
+
+    bulk_in: int
+    bulk_out: int
+    packet: int
+
+
+def is_gone(error: BaseException) -> bool:
+    return getattr(error, "errno", None) in (errno.ENODEV, errno.ESHUTDOWN) or _code(error) == _LIBUSB_NO_DEVICE
+
+
+def is_busy(error: BaseException) -> bool:
+    return getattr(error, "errno", None) == errno.EBUSY or _code(error) == _LIBUSB_BUSY
+
+
+def is_denied(error: BaseException) -> bool:
+    return getattr(error, "errno", None) in (errno.EACCES, errno.EPERM) or _code(error) == _LIBUSB_ACCESS
+
+
+def is_stall(error: BaseException) -> bool:
+    """The device refuses a request."""
+    return getattr(error, "errno", None) == errno.EPIPE or _code(error) == _LIBUSB_PIPE
+
+
+def cannot_open(text: str, number: int | None = None) -> can.CanInitializationError:
+    """With ``number`` as its error_code; python-can would write it into the sentence too."""
+    failure = can.CanInitializationError(text)
+    failure.error_code = number
+    return failure
+
+
+def failed(text: str, number: int | None = None) -> can.CanOperationError:
+    """The same of an adapter that is open."""
+    failure = can.CanOperationError(text)
+    failure.error_code = number
+    return failure
+
+
+def _code(error: BaseException) -> int | None:
+    code: int | None = getattr(error, "backend_error_code", None)
+    return code
+
+
+def ask(device: Any, request: int, value: int, length: int) -> bytes:
+    """A vendor request that answers ``length`` bytes. Raise USBError; ValueError for a short answer."""
+    answer = bytes(device.ctrl_transfer(_IN, request, value, 0, length, CONTROL_MS))
+    if len(answer) < length:
+        raise ValueError(f"it answered {len(answer)} bytes to request {int(request)}, expected {length}")
+    return answer
+
+
+def tell(device: Any, request: int, value: int, data: bytes) -> None:
+    """A vendor request with data. Raise USBError."""
+    device.ctrl_transfer(_OUT, request, value, 0, data, CONTROL_MS)
+
+
+class UsbStream:
+    """``device`` is pyusb's, with its interface 0 claimed. One thread reads, any may write and ask.
+
+    ``read_errors`` counts transfers that failed and were tried again.
+    """
+
+    def __init__(self, device: Any, endpoints: Endpoints, name: str) -> None:
+        self.endpoints = endpoints
+        self.read_errors = 0
+        self._name = name
+        self._device = device
+        self._backend = device.backend
+        self._handle = device._ctx.managed_open()  # noqa: SLF001 - pyusb gives it out nowhere else
+        self._bulk_read = device.backend.bulk_read
+        self._bulk_in = endpoints.bulk_in
+        self._buffer = array("B", bytes(_BUFFER))
+        self._view = memoryview(self._buffer)
+        self._failing_since: float | None = None
+        self._writing = threading.Lock()
+        self._asking = threading.Lock()
+        self._closed = False
+
+    def read(self, timeout_ms: int = READ_MS) -> bytes:
+        """The next transfer; empty when it is silent. Raise Unplugged."""
+        try:
+            size = self._bulk_read(self._handle, self._bulk_in, 0, self._buffer, timeout_ms)
+        except usb.core.USBTimeoutError:
+            self._failing_since = None
+            return b""
+        except usb.core.USBError as error:
+            self.read_failed(error)
+            return b""
+        if self._failing_since is not None:
+            self._failing_since = None
+        return self._view[:size].tobytes()
+
+    def read_failed(self, error: Exception) -> None:
+        """Waits a little if it may pass. Raise Unplugged if it will not."""
+        if is_gone(error) or self._closed:
+            raise self.unplugged(error) from error
+        now = time.monotonic()
+        self._failing_since = self._failing_since or now
+        if now - self._failing_since > _ERRORS_S:
+            raise Unplugged(f"{self._name} cannot be read any more: {describe(error)}") from error
+        self.read_errors += 1
+        if is_stall(error):
+            with contextlib.suppress(usb.core.USBError, NotImplementedError):
+                self._backend.clear_halt(self._handle, self.endpoints.bulk_in)
+        if not (getattr(error, "errno", None) == errno.EOVERFLOW or _code(error) == _LIBUSB_OVERFLOW):
+            time.sleep(_PAUSE_S)
+
+    def write(self, data: bytes, timeout_s: float) -> None:
+        """One transfer. Raise QueueFull when the adapter does not take it in time, Unplugged, CanOperationError."""
+        with self._writing:
+            if self._closed:
+                raise Unplugged(f"{self._name} is closed")
+            try:
+                # libusb waits for ever when it is told to wait 0 ms.
+                self._backend.bulk_write(
+                    self._handle, self.endpoints.bulk_out, 0, array("B", data), max(1, int(timeout_s * 1000))
+                )
+            except usb.core.USBTimeoutError as error:
+                raise QueueFull(f"{self._name} took no frame for {timeout_s:.2g} s: its memory is full") from error
+            except usb.core.USBError as error:
+                raise self._write_error(error) from error
+
+    def _write_error(self, error: Exception) -> can.CanOperationError:
+        if is_gone(error):
+            return self.unplugged(error)
+        if is_stall(error):
+            with contextlib.suppress(usb.core.USBError, NotImplementedError):
+                self._backend.clear_halt(self._handle, self.endpoints.bulk_out)
+        return failed(f"{self._name}: writing failed: {describe(error)}", getattr(error, "errno", None))
+
+    def ask(self, request: int, value: int, length: int) -> bytes:
+        """Raise Unplugged, can.CanOperationError; ValueError for a short answer."""
+        with self._asked(request):
+            return ask(self._device, request, value, length)
+
+    def tell(self, request: int, value: int, data: bytes) -> None:
+        """Raise Unplugged, can.CanOperationError."""
+        with self._asked(request):
+            tell(self._device, request, value, data)
+
+    @contextlib.contextmanager
+    def _asked(self, request: int) -> Any:
+        with self._asking:
+            if self._closed:  # pyusb would open it again
+                raise Unplugged(f"{self._name} is closed")
+            try:
+                yield
+            except usb.core.USBError as error:
+                if is_gone(error):
+                    raise self.unplugged(error) from error
+                refused = "it refuses" if is_stall(error) else describe(error)
+                text = f"{self._name}: request {int(request)}: {refused}"
+                raise failed(text, getattr(error, "errno", None)) from error
+
+    def unplugged(self, error: BaseException) -> Unplugged:
+        return Unplugged(f"{self._name} is gone: {'unplugged' if is_gone(error) else describe(error)}")
+
+    def close(self) -> None:
+        """Release the interface and close the device. Again does nothing. Nothing reads any more."""
+        with self._writing, self._asking:
+            if self._closed:
+                return
+            self._closed = True
+            with contextlib.suppress(usb.core.USBError, NotImplementedError):  # it may be gone
+                usb.util.release_interface(self._device, 0)
+            with contextlib.suppress(usb.core.USBError, NotImplementedError):
+                usb.util.dispose_resources(self._device)

@@ -1,0 +1,305 @@
+"""The object list of an XDD put together with the parameters behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from opendiag.dictionary import builtin
+from opendiag.dictionary.datatypes import DataType, type_name
+from opendiag.dictionary.eds_objects import FIRST_OBJECT
+from opendiag.dictionary.eds_sections import Notes
+from opendiag.dictionary.model import Object, ObjectType, Variable, object_text
+from opendiag.dictionary.xdd_elements import label_of, read_hex, read_number, refuse
+from opendiag.dictionary.xdd_parameters import SIMPLE_TYPES, Chain, Parameters
+from opendiag.dictionary.xdd_values import Limits, extra_of, read_limits, read_names, read_scale, spelt_value
+from opendiag.dictionary.xml_tree import Element
+from opendiag.findings import Severity
+
+_ACCESS = {
+    **{word: word for word in ("ro", "wo", "rw", "rwr", "rww", "const")},
+    "read": "ro",
+    "readonly": "ro",
+    "write": "wo",
+    "writeonly": "wo",
+    "readwrite": "rw",
+    "readwriteinput": "rwr",
+    "readwriteoutput": "rww",
+    "noaccess": "",
+}
+_MAPPABLE = {"no": False, "default": True, "optional": True, "tpdo": True, "rpdo": True}
+_STANDARD_TYPES = frozenset(int(data_type) for data_type in DataType)
+_OBJECT_TYPES = frozenset(int(object_type) for object_type in ObjectType)
+_SINGLE = (ObjectType.VAR, ObjectType.DOMAIN, ObjectType.DEFTYPE)
+_BYTES = (DataType.OCTET_STRING, DataType.DOMAIN)
+
+
+def access_of(text: str) -> str | None:
+    """The access of a word of CiA 306 or CiA 311, None for an unknown word."""
+    return _ACCESS.get(text.lower())
+
+
+class Builder:
+    """Makes the objects of one file."""
+
+    def __init__(self, parameters: Parameters, notes: Notes) -> None:
+        self._parameters = parameters
+        self._notes = notes
+
+    def build_all(self, lists: list[Element]) -> dict[int, Object]:
+        """The objects in order of their index; of an index that stands twice the first one counts."""
+        found: dict[int, Object] = {}
+        for element in (each for one in lists for each in one.all("CANopenObject")):
+            index = self._place(element, "index", 0xFFFF)
+            if index is None:
+                continue
+            if index in found:
+                self._twice(element, f"{index:04X}h", found[index].line)
+            else:
+                found[index] = self.build(index, element)
+        return dict(sorted(found.items()))
+
+    def build(self, index: int, element: Element) -> Object:
+        subs = self._subs(index, element)
+        chain = self._parameters.chain(element)
+        object_type = self._object_type(index, element, bool(subs))
+        found = self._head(index, element, object_type, chain)
+        if index < FIRST_OBJECT and object_type in _SINGLE:
+            return found
+        if subs:
+            found.members = dict(self._members(index, subs, found, chain))
+        elif object_type in _SINGLE:
+            found.members[0] = self._variable(index, 0, element, chain, found.name, object_type)
+        elif object_type != ObjectType.NULL:
+            sentence = f"{index:04X}h is {object_type.name} but has no members"
+            self._notes.add("xdd-no-members", element.line, sentence, "", "kept without values")
+        return found
+
+    def _subs(self, index: int, element: Element) -> dict[int, Element]:
+        found: dict[int, Element] = {}
+        children = element.all("CANopenSubObject")
+        for child in children:
+            subindex = self._place(child, "subIndex", 0xFF)
+            if subindex is None:
+                continue
+            known = found.setdefault(subindex, child)
+            if known is not child:
+                self._twice(child, object_text(index, subindex), known.line)
+        said = read_number(element, "subNumber", self._notes)
+        if said is not None and said != len(children):
+            sentence = f"{index:04X}h has {len(children)} members, subNumber says {said}"
+            self._notes.add("xdd-sub-number", element.line, sentence, "", "those that are there count", Severity.INFO)
+        return dict(sorted(found.items()))
+
+    def _place(self, element: Element, key: str, highest: int) -> int | None:
+        """The index or subindex; an element without one cannot be used."""
+        if not element.get(key):
+            sentence = f"<{element.name}> has no {key}"
+            self._notes.add("xdd-index", element.line, sentence, element.get("name"), "left out")
+            return None
+        place = read_hex(element, key, self._notes)
+        if place is not None and place > highest:
+            refuse(element, key, f"above {highest:X}h", self._notes, "left out")
+            return None
+        return place
+
+    def _twice(self, element: Element, what: str, line: int | None) -> None:
+        sentence = f"{what} stands twice"
+        self._notes.add("xdd-duplicate", element.line, sentence, element.get("name"), f"line {line} counts")
+
+    def _object_type(self, index: int, element: Element, has_subs: bool) -> ObjectType:
+        """What has members is no VAR, whatever the file says."""
+        number = read_number(element, "objectType", self._notes)
+        guess = ObjectType.RECORD if has_subs else ObjectType.VAR
+        if number is not None and number in _OBJECT_TYPES:
+            object_type = ObjectType(number)
+            if not has_subs or object_type not in (ObjectType.VAR, ObjectType.DOMAIN, ObjectType.NULL):
+                return object_type
+            what = f"{index:04X}h is {object_type.name} but has members"
+        else:
+            what = f"{index:04X}h has no usable objectType"
+        evidence = f'objectType="{element.get("objectType")}"'
+        self._notes.add("xdd-object-type", element.line, what, evidence, f"read as {guess.name}")
+        return guess
+
+    def _head(self, index: int, element: Element, object_type: ObjectType, chain: Chain) -> Object:
+        """The object without its members."""
+        single = object_type in _SINGLE
+        name = self._name(element, chain, f"{index:04X}h", builtin.object_name(index) or f"Object {index:04X}h")
+        found = Object(index, name, object_type, line=element.line)
+        if not single:
+            found.data_type = read_hex(element, "dataType", self._notes) or chain.type.data_type
+            found.flags = read_hex(element, "objFlags", self._notes) or 0
+            found.denotation = _denotation(element, chain)
+            self._check_no_value(index, element, chain)
+        if not single or index < FIRST_OBJECT:
+            found.extra = extra_of(element, chain, self._parameters.allowed(chain))
+        return found
+
+    def _check_no_value(self, index: int, element: Element, chain: Chain) -> None:
+        for key in ("defaultValue", "actualValue"):
+            behind = chain.child(key)
+            text = element.get(key) or (behind.get("value") if behind is not None else "")
+            if text:
+                sentence = f"{index:04X}h has a {key}, but only its members have values"
+                self._notes.add("xdd-misplaced-value", element.line, sentence, f'{key}="{text}"', "not read")
+
+    def _members(
+        self, index: int, subs: Mapping[int, Element], parent: Object, above: Chain
+    ) -> Iterator[tuple[int, Variable]]:
+        for subindex, element in subs.items():
+            chain = self._parameters.chain(element, above.type.members.get(element.get("name")))
+            name = self._name(element, chain, object_text(index, subindex), f"Subindex {subindex:02X}h")
+            object_type = read_number(element, "objectType", self._notes) or ObjectType.VAR
+            yield subindex, self._variable(index, subindex, element, chain, name, object_type, parent)
+
+    def _name(self, element: Element, chain: Chain, where: str, instead: str) -> str:
+        name = " ".join(element.get("name").split()) or chain.label() or chain.get("name")
+        if name:
+            return name
+        self._notes.add("xdd-no-name", element.line, f"{where} has no name", "", f"called {instead!r}")
+        return instead
+
+    def _variable(
+        self,
+        index: int,
+        subindex: int,
+        element: Element,
+        chain: Chain,
+        name: str,
+        object_type: int,
+        parent: Object | None = None,
+    ) -> Variable:
+        where = object_text(index, subindex)
+        data_type = self._data_type(index, subindex, element, chain, object_type, parent)
+        allowed = self._parameters.allowed(chain)
+        limits = self._limits(where, element, chain, data_type, allowed)
+        unit, factor = read_scale(where, chain, self._notes)
+        mappable = self._mappable(where, element)
+        variable = Variable(
+            index,
+            subindex,
+            name,
+            data_type,
+            self._access(where, element, chain),
+            default=spelt_value("defaultValue", element, chain, where, data_type, self._notes),
+            low=limits.low,
+            high=limits.high,
+            pdo_mappable=mappable,
+            value=spelt_value("actualValue", element, chain, where, data_type, self._notes),
+            unit=unit,
+            factor=factor,
+            values=read_names(allowed, chain, where, data_type, self._notes),
+            source="xdd",
+            denotation=_denotation(element, chain),
+            flags=read_hex(element, "objFlags", self._notes) or 0,
+            extra=extra_of(element, chain, allowed),
+            line=element.line,
+        )
+        return self._with_direction(variable, element)
+
+    def _with_direction(self, variable: Variable, element: Element) -> Variable:
+        """PDOmapping says RPDO or TPDO where CiA 306 says rww or rwr."""
+        if variable.access == "rw":
+            direction = {"rpdo": "rww", "tpdo": "rwr"}.get(element.get("PDOmapping").lower())
+            if direction:
+                return replace(variable, access=direction)
+        return variable
+
+    def _limits(
+        self, where: str, element: Element, chain: Chain, data_type: int, allowed: tuple[Element, ...]
+    ) -> Limits:
+        found = read_limits(element, allowed, where, data_type, self._notes)
+        low, high = found
+        if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+            evidence = f"{low} > {high}"
+            sentence = f"the lower limit of {where} is above the upper one"
+            self._notes.add("xdd-limits-crossed", element.line, sentence, evidence, "both left out")
+            return Limits()
+        return found
+
+    def _mappable(self, where: str, element: Element) -> bool:
+        text = element.get("PDOmapping").lower()
+        if text and text not in _MAPPABLE:
+            refuse(element, "PDOmapping", "unknown", self._notes, "read as no")
+        return _MAPPABLE.get(text, False)
+
+    def _access(self, where: str, element: Element, chain: Chain) -> str:
+        said, behind = element.get("accessType"), chain.get("access")
+        if not behind and chain and chain.elements[0].name == "parameter":
+            behind = "" if said else "read"  # the schema of CiA 311: a parameter is read-only if it says nothing
+        if said and behind and access_of(said) != access_of(behind):
+            self._disagree("accessType", where, element, said, behind)
+        text = said or behind
+        access = access_of(text)
+        if text and access is None:
+            sentence = f"{where} has an unknown access"
+            self._notes.add("xdd-bad-access", element.line, sentence, text, "access is not known")
+        elif text and not access:
+            sentence = f"{where} cannot be accessed at all"
+            self._notes.add("xdd-bad-access", element.line, sentence, text, "access is not known", Severity.INFO)
+        elif not text:
+            sentence = f"{where} has no access"
+            self._notes.add("xdd-no-access", element.line, sentence, "", "access is not known")
+        return access or ""
+
+    def _disagree(self, key: str, where: str, element: Element, said: str, behind: str) -> None:
+        sentence = f"{key} of {where} is {said!r}, its parameter says {behind!r}"
+        self._notes.add("xdd-contradiction", element.line, sentence, "", f"{said!r} counts")
+
+    def _data_type(
+        self, index: int, subindex: int, element: Element, chain: Chain, object_type: int, parent: Object | None
+    ) -> int:
+        where, behind = object_text(index, subindex), chain.type
+        number = read_hex(element, "dataType", self._notes)
+        if number is not None:
+            if behind.kind == "simple" and behind.word != "BITSTRING" and behind.data_type != number:
+                self._disagree("dataType", where, element, type_name(number), behind.word)
+            if number not in _STANDARD_TYPES:
+                sentence = f"{where} has an unknown data type"
+                self._notes.add("xdd-own-type", element.line, sentence, f"{number:04X}h", "its values stay bytes")
+            return number
+        if behind.word == "BITSTRING" and behind.kind == "simple":
+            return self._bit_string(index, subindex, element, chain, object_type)
+        if behind.kind == "simple":
+            return behind.data_type
+        if behind.kind:
+            sentence = f"{where} is a single value but its type {behind.word!r} is none"
+            self._notes.add("xdd-bad-type", element.line, sentence, behind.kind, "read as if left out")
+        if object_type == ObjectType.DOMAIN:
+            return DataType.DOMAIN
+        return self._missing_data_type(where, subindex, element, parent)
+
+    def _bit_string(self, index: int, subindex: int, element: Element, chain: Chain, object_type: int) -> int:
+        """BITSTRING stands for all that IEC 61131-3 has no type for.
+
+        DOMAIN or OCTET_STRING: what the standard says of this object, else DOMAIN if it has no default.
+        """
+        standard = builtin.get(index, subindex)
+        behind = chain.child("defaultValue")
+        has_default = element.get("defaultValue") or (behind is not None and behind.get("value"))
+        if object_type == ObjectType.DOMAIN:
+            data_type = DataType.DOMAIN
+        elif standard is not None and standard.data_type in _BYTES:
+            data_type = DataType(standard.data_type)
+        else:
+            data_type = DataType.OCTET_STRING if has_default else DataType.DOMAIN
+        sentence = f"{object_text(index, subindex)} is a BITSTRING, which CANopen does not have"
+        self._notes.add(
+            "xdd-bit-string", element.line, sentence, "BITSTRING", f"read as {data_type.name}", Severity.INFO
+        )
+        return data_type
+
+    def _missing_data_type(self, where: str, subindex: int, element: Element, parent: Object | None) -> int:
+        assumed = 0
+        if parent is not None:
+            assumed = DataType.UNSIGNED8 if subindex == 0 else parent.data_type
+            if parent.object_type == ObjectType.RECORD and subindex:
+                assumed = 0  # its own type is the record's, not that of its members
+        as_what = f"read as {type_name(assumed)}" if assumed else "its values stay bytes"
+        self._notes.add("xdd-no-data-type", element.line, f"{where} has no data type", "", as_what)
+        return assumed
+
+
+def _denotation(element: Element, chain: Chain) -> str:
+    return element.get("denotation") or label_of(chain.child("denotation"))
