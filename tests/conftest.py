@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -90,9 +91,13 @@ def pytest_terminal_summary(terminalreporter):
     """Nobody should believe that the lab's tests ran when they did not."""
     if Lab.told is None:
         return
-    counts = {
-        outcome: sum(1 for report in terminalreporter.stats.get(outcome, ()) if "lab" in report.keywords)
+    reports = {
+        outcome: [report for report in terminalreporter.stats.get(outcome, ()) if "lab" in report.keywords]
         for outcome in ("passed", "failed", "error", "skipped")
     }
-    numbers = ", ".join(f"{number} {outcome}" for outcome, number in counts.items() if number)
+    numbers = ", ".join(f"{len(found)} {outcome}" for outcome, found in reports.items() if found)
     terminalreporter.write_line(f"lab: {Lab.told}: {numbers}")
+    reasons = Counter(str(report.longrepr[2]).removeprefix("Skipped: ") for report in reports["skipped"])
+    for reason, number in reasons.items():
+        if reason not in Lab.told:
+            terminalreporter.write_line(f"lab: {number} skipped: {reason}")

@@ -108,7 +108,7 @@ class GsUsbBus(AdapterBus):
             self._link.reconnect_s = reconnect_s
             shared.start(self._link)
         self._device: GsUsbDevice = shared
-        self._listen_only = listen_only
+        self.listen_only = listen_only
         self._rate_errors = rates.errors(timings)
         try:
             super().__init__(name, info.channel_name(number), inbox, can_filters, fd=fd)
@@ -124,7 +124,7 @@ class GsUsbBus(AdapterBus):
         """
         self._ensure_open()
         link = self._link
-        if self._listen_only:
+        if self.listen_only:
             raise failed(f"{self.name} was opened to listen only: nothing is sent")
         if frame.error:
             raise failed(f"{self.name}: error frames cannot be sent")

@@ -106,7 +106,8 @@ def _missing(interface: Interface, driver: Driver, error: Exception) -> AdapterE
 
 
 def _failure(interface: Interface, driver: Driver, error: Exception) -> AdapterError:
-    text = _text(error).removeprefix(f"{interface.channel}: ")
+    # The channel is in the name already, which the sentence begins with.
+    text = re.sub(rf"^(\w+ (on )?)?{re.escape(interface.channel)}: ", "", _text(error))
     number = _errno(error)
     if driver.ours and (number == errno.EINVAL or isinstance(error.__cause__, ValueError)):
         return BadInterface(str(interface), text)

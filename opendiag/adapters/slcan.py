@@ -42,7 +42,8 @@ class SlcanBus(AdapterBus):
     ``bitrate`` is what the dialect has, or ``btr`` the digits of an "s" command. ``baud`` 0 finds the speed of a serial
     chip; USB adapters have none. ``timestamps`` are the adapter's where it has them (a Lawicel adapter keeps that
     setting). ``acceptance_code`` and ``acceptance_mask`` are those of an SJA1000 (mask: 1 does not matter).
-    ``status_interval_s`` is how often flags are asked for, 0 never.
+    ``status_interval_s`` is how often flags are asked for, 0 never: the state of the bus comes from them, with an error
+    frame when it changes.
 
     An own frame (``receive_own_messages``) is delivered when the adapter said that it took it: nothing says that it
     was sent, let alone acknowledged. A mute adapter says nothing at all: then it is delivered when it was written.
@@ -171,7 +172,9 @@ class SlcanBus(AdapterBus):
             advice = "Bytes were lost or added on the way, or another program reads the same port."
             yield Finding("adapter-malformed", Severity.WARNING, sentence, advice=advice)
         if counters["refused"]:
-            sentence = f"{name}: {_times(counters['refused'], 'frame')} were refused again and again, and given up"
+            sentence = (
+                f"{name}: {_times(counters['refused'], 'frame')} given up, which the adapter refused again and again"
+            )
             yield Finding("adapter-refused", Severity.ERROR, sentence, advice=_NOBODY)
         if counters["unanswered"]:
             sentence = f"{name}: {_times(counters['unanswered'], 'frame or question')} got no answer from the adapter"

@@ -239,13 +239,8 @@ class Splitter:
 
     def _state(self, state: str, rx_errors: int, tx_errors: int, host_ns: int, frames: list[Frame]) -> None:
         self._answers.append(Answer(Kind.STATE, len(frames), state=state, rx_errors=rx_errors, tx_errors=tx_errors))
-        if state == "bus-off":
-            self._put_error(_BUS_OFF, bytes(8), host_ns, frames)
-            return
-        received, sent = _STATE_BITS[state]
-        bits = (received if rx_errors >= tx_errors else 0) | (sent if tx_errors >= rx_errors else 0)
-        data = bytes([0, bits, 0, 0, 0, 0, min(tx_errors, 255), min(rx_errors, 255)])
-        self._put_error(_CONTROLLER | _COUNTERS, data, host_ns, frames)
+        self.last_ns = max(self.last_ns, host_ns)
+        frames.append(state_frame(state, self.last_ns, (rx_errors, tx_errors)))
 
     def _error(self, letters: bytes, host_ns: int, frames: list[Frame]) -> None:
         can_id, data = 0, bytearray(8)
@@ -254,11 +249,20 @@ class Splitter:
             can_id |= bits
             for position, value in enumerate(detail, 1):
                 data[position] |= value
-        self._put_error(can_id, bytes(data), host_ns, frames)
-
-    def _put_error(self, can_id: int, data: bytes, host_ns: int, frames: list[Frame]) -> None:
         self.last_ns = max(self.last_ns, host_ns)
-        frames.append(Frame(can_id, data, error=True, direction="rx", time_ns=self.last_ns))
+        frames.append(Frame(can_id, bytes(data), error=True, direction="rx", time_ns=self.last_ns))
+
+
+def state_frame(state: str, time_ns: int, counters: tuple[int, int] | None = None) -> Frame:
+    """The error frame that Linux makes of a new state; ``counters`` are those of received and of sent frames."""
+    if state == "bus-off":
+        return Frame(_BUS_OFF, bytes(8), error=True, direction="rx", time_ns=time_ns)
+    rx_errors, tx_errors = counters or (0, 0)
+    received, sent = _STATE_BITS[state]
+    bits = (received if rx_errors >= tx_errors else 0) | (sent if tx_errors >= rx_errors else 0)
+    data = bytes([0, bits, 0, 0, 0, 0, min(tx_errors, 255), min(rx_errors, 255)])
+    can_id = _CONTROLLER | (_COUNTERS if counters else 0)
+    return Frame(can_id, data, error=True, direction="rx", time_ns=time_ns)
 
 
 def encode(frame: Frame) -> bytes:

@@ -188,7 +188,7 @@ def _rate_step(dialect: Dialect, settings: Settings) -> Step:
 
 
 def _no_rate(dialect: Dialect, bit_rate: int) -> str:
-    rates = ", ".join(f"{rate / 1000:g}" for rate in sorted(dialect.rates))
+    rates = ", ".join(f"{rate / 1000:g}" for rate in sorted(set(dialect.rates) - {83_300}))
     sentence = f"{dialect.what} ({dialect.name}) has no {bit_rate / 1000:g} kbit/s; it has {rates} kbit/s"
     if bit_rate in (750_000, 800_000):
         means = next(rate for rate, command in dialect.rates.items() if command == "S7")

@@ -16,7 +16,7 @@ from opendiag.adapters.device_clock import HostClock
 from opendiag.adapters.inbox import Inbox
 from opendiag.adapters.serial_line import READ_S, SerialLine
 from opendiag.adapters.slcan_clock import StampClock
-from opendiag.adapters.slcan_codec import Answer, Kind, Splitter
+from opendiag.adapters.slcan_codec import Answer, Kind, Splitter, state_frame
 from opendiag.adapters.slcan_dialect import Dialect, Settings
 from opendiag.adapters.slcan_talk import Identity, Talk
 from opendiag.adapters.slcan_tx import ConfirmedSender, PacedSender
@@ -172,8 +172,7 @@ class SlcanLink:
     def _was_sent(self, frame: Frame) -> None:
         if self._options.own:
             with self._putting:
-                now = self.splitter.last_ns = max(self.splitter.last_ns, self._clock.now_ns())
-                self._inbox.put([_as_own(frame, now)])
+                self._inbox.put([_as_own(frame, self._now_ns())])
 
     def _do_what_is_due(self, now: float) -> float:
         """Seconds until there is something to do again, at the latest."""
@@ -230,13 +229,22 @@ class SlcanLink:
             health.flags[name] += bool(flags & bit)
         if health.rx_errors is not None:  # ``s`` lines say more
             return
+        before = health.state
         if flags & self.identity.dialect.bus_off_flag:
             health.state = "bus-off"
         elif flags & _PASSIVE:
             health.state = "error-passive"
         else:
             health.state = "error-warning" if flags & _WARNING else "error-active"
+        if health.state != (before or "error-active"):
+            with self._putting:
+                self._inbox.put([state_frame(health.state, self._now_ns())])
         self._tell(health)
+
+    def _now_ns(self) -> int:
+        """With the lock held: no later frame is older than this."""
+        self.splitter.last_ns = max(self.splitter.last_ns, self._clock.now_ns())
+        return self.splitter.last_ns
 
 
 def _identify(line: SerialLine, baud: int, wanted: Dialect | None) -> Identity:

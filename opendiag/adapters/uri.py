@@ -21,7 +21,8 @@ from urllib.parse import unquote
 
 from opendiag.errors import BadInterface
 
-MIN_BIT_RATE = 10_000
+#: Of the slowest adapter; most begin at 10 kbit/s and say so.
+MIN_BIT_RATE = 5_000
 MAX_BIT_RATE = 1_000_000
 #: Of the data phase of CAN FD.
 MAX_DATA_BIT_RATE = 8_000_000

@@ -1,7 +1,8 @@
-"""A claimed USB device: bulk transfers one at a time, and control requests. Errors of libusb become ours.
+"""A claimed USB device: bulk transfers and control requests. Errors of libusb become ours.
 
 pyusb's own read and write look up the endpoint, check the claim and make a buffer for every transfer. Here this is
-done once, and the transfers go straight to pyusb's backend.
+done once. Several transfers wait for input where the backend is libusb 1.0 (`usb_transfers`); with another backend it
+is one at a time.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import usb.core  # type: ignore[import-not-found, import-untyped, unused-ignore]
 import usb.util  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
 from opendiag.adapters.bus import QueueFull, Unplugged, describe
+from opendiag.adapters.usb_transfers import start_transfers
 
 #: How long a read waits for input: a shutdown waits for it at most.
 READ_MS = 100
@@ -115,10 +117,19 @@ class UsbStream:
         self._writing = threading.Lock()
         self._asking = threading.Lock()
         self._closed = False
+        try:
+            self._transfers = start_transfers(device.backend, self._handle, endpoints.bulk_in)
+        except usb.core.USBError as error:
+            raise self.unplugged(error) from error
 
     def read(self, timeout_ms: int = READ_MS) -> bytes:
         """The next transfer; empty when it is silent. Raise Unplugged."""
         try:
+            if self._transfers is not None:
+                data = self._transfers.read(timeout_ms)
+                if data and self._failing_since is not None:
+                    self._failing_since = None
+                return data
             size = self._bulk_read(self._handle, self._bulk_in, 0, self._buffer, timeout_ms)
         except usb.core.USBTimeoutError:
             self._failing_since = None
@@ -201,6 +212,8 @@ class UsbStream:
             if self._closed:
                 return
             self._closed = True
+            if self._transfers is not None:
+                self._transfers.close()
             with contextlib.suppress(usb.core.USBError, NotImplementedError):  # it may be gone
                 usb.util.release_interface(self._device, 0)
             with contextlib.suppress(usb.core.USBError, NotImplementedError):

@@ -93,6 +93,7 @@ class UsbCanBus(AdapterBus):
             raise can.CanInitializationError(f"{port}: {error}") from error
         inbox = Inbox()
         self._settings = settings
+        self.listen_only = listen_only and not loopback
         self._link = UsbCanLink(port, (baud,) if baud else BAUD_RATES, settings, inbox, self._tell)
         self._link.status_interval_s = status_interval_s
         self._link.receive_own = receive_own_messages
@@ -121,7 +122,7 @@ class UsbCanBus(AdapterBus):
         Raise QueueFull, Unplugged, can.CanOperationError.
         """
         self._ensure_open()
-        if self._settings.silent and not self._settings.loopback:
+        if self.listen_only:
             raise can.CanOperationError(f"{self.name} is open for listening only; open it without listen_only to send")
         try:
             self._link.send(frame, timeout_s)
@@ -205,7 +206,7 @@ def _stream(link: UsbCanLink) -> list[Finding]:
         sentence = f"{parser.resyncs} time{'s' * (parser.resyncs != 1)} bytes of the adapter were missing or damaged"
         sentence += f"; {parser.skipped} bytes were skipped, and the frames in them are lost"
         advice = "Try a lower baud rate, a shorter cable or another USB port; protocol=fixed has a checksum."
-        found.append(Finding("adapter-resync", Severity.WARNING, sentence, advice=advice))
+        found.append(Finding("adapter-malformed", Severity.WARNING, sentence, advice=advice))
     if link.jammed:
         sentence = f"{link.jammed} time{'s' * (link.jammed != 1)} the serial port took no bytes in time"
         found.append(Finding("adapter-jammed", Severity.WARNING, sentence, advice="Plug the adapter in again."))

@@ -122,8 +122,11 @@ def _level(record: Record) -> str:
 
 
 def frame_text(frame: Frame) -> str:
-    """As candump prints it, without channel and time: "665   [8]  40 78 60 00 00 00 00 00"."""
-    length = f"[{frame.dlc}]" if not frame.fd else f"[{len(frame.data):02d}]"
+    """As candump prints it, without channel and time: "665   [8]  40 78 60 00 00 00 00 00".
+
+    A length code above 8 of a classic frame stands in braces, as `candump -8` has it: "665   {B}  40 ...".
+    """
+    length = f"[{len(frame.data):02d}]" if frame.fd else f"[{frame.dlc}]" if frame.dlc <= 8 else f"{{{frame.dlc:X}}}"
     if frame.remote:
         return f"{frame.id_text}   {length}  remote request"
     return f"{frame.id_text}   {length}  {frame.data.hex(' ').upper()}".rstrip()

@@ -213,15 +213,16 @@ def _module(module: Module, prefix: str, dcf: bool) -> Iterator[Block]:
 
 def _object(found: Object, name: str, dcf: bool, was: Object | None = None) -> Iterator[Block]:
     """The sections of one object; ``name`` is that of the first."""
-    common = _common(found, dcf)
     if _is_single(found):
         yield Block(name, _single(found, was))
-    elif common is not None:
-        yield from _compact(found, common, name, dcf)
+    elif (compact := _compact(found, name, dcf)) is not None:
+        yield from compact
     else:
         yield Block(name, _head(found))
         for subindex, member in sorted(found.members.items()):
-            yield Block(f"{name}sub{subindex:X}", _variable(member, member.name, found))
+            assumed = found.data_type if subindex else DataType.UNSIGNED8
+            entries = _variable(member, member.name, ObjectType.VAR, _type_text(member.data_type, assumed))
+            yield Block(f"{name}sub{subindex:X}", entries)
     if found.links:
         yield Block(f"{name}ObjectLinks", _numbered("ObjectLinks", map(hexadecimal, found.links)))
 
@@ -249,24 +250,19 @@ def _head(found: Object) -> dict[str, str]:
 
 
 def _single(found: Object, was: Object | None) -> dict[str, str]:
-    """An object that is its only member. What it says of itself is kept twice: what was changed counts."""
+    """An object that is its only member. What both say of it is what was changed of them."""
     member = found.members[0]
-    if was is None:
-        flags, denotation = found.flags or member.flags, found.denotation or member.denotation
-        return _variable(replace(member, flags=flags, denotation=denotation), found.name, found)
-    name = member.name if found.name == was.name else found.name
-    if found.flags != was.flags:
-        member = replace(member, flags=found.flags)
-    if found.denotation != was.denotation:
-        member = replace(member, denotation=found.denotation)
-    return _variable(member, name, found)
+    name = member.name if was is not None and was.name == found.name else found.name
+    flags = member.flags if was is not None and was.flags == found.flags else found.flags
+    denotation = member.denotation if was is not None and was.denotation == found.denotation else found.denotation
+    member = replace(member, flags=flags, denotation=denotation)
+    assumed = DataType.DOMAIN if found.object_type == ObjectType.DOMAIN else 0
+    return _variable(member, name, found.object_type, _type_text(member.data_type, assumed))
 
 
-def _variable(variable: Variable, name: str, parent: Object) -> dict[str, str]:
-    single = variable is parent.members.get(0) or parent.object_type in _SINGLE
-    domain = parent.object_type if single else ObjectType.VAR
+def _variable(variable: Variable, name: str, object_type: ObjectType, data_type: str) -> dict[str, str]:
     optional = {
-        "DataType": _data_type(variable, parent),
+        "DataType": data_type,
         "LowLimit": value_text(variable.low, variable),
         "HighLimit": value_text(variable.high, variable),
         "AccessType": variable.access,
@@ -280,35 +276,66 @@ def _variable(variable: Variable, name: str, parent: Object) -> dict[str, str]:
         "AltUnit": one_line(variable.alt_unit),
         "AltFactor": "" if variable.alt_factor == 1.0 else factor_text(variable.alt_factor),
     }
-    entries: dict[str, str] = {"ParameterName": one_line(name), "ObjectType": hexadecimal(domain, 1)}
+    entries: dict[str, str] = {"ParameterName": one_line(name), "ObjectType": hexadecimal(object_type, 1)}
     return entries | {key: text for key, text in optional.items() if text} | _texts(variable.extra)
 
 
-def _data_type(variable: Variable, parent: Object) -> str:
-    """Left out where the file said none, unless a reader would then assume another."""
-    assumed = DataType.UNSIGNED8 if variable.subindex == 0 else parent.data_type
-    if variable.data_type == 0 and (parent.object_type in (ObjectType.VAR, ObjectType.DEFTYPE) or not assumed):
-        return ""
-    return hexadecimal(variable.data_type)
+def _type_text(data_type: int, assumed: int) -> str:
+    """Left out where the file said none, unless a reader then assumes another."""
+    return hexadecimal(data_type) if data_type or assumed else ""
 
 
 # --- compact arrays ---
 
 
-def _common(found: Object, dcf: bool) -> Variable | None:
-    """What all members of a compact array share, if they share enough to be written as one section."""
-    members = found.members
-    count = len(members) - 1
-    if not found.compact or not 1 <= count <= 254 or set(members) != set(range(count + 1)):
+def _compact(found: Object, name: str, dcf: bool) -> list[Block] | None:
+    """An array as one section and lists of what differs; None when its members have too little in common."""
+    count = len(found.members) - 1
+    if not found.compact or not 1 <= count <= 254 or set(found.members) != set(range(count + 1)):
         return None
-    if _bare(members[0]) != Variable(found.index, 0, "NrOfObjects", DataType.UNSIGNED8, "ro", default=count):
+    if _bare(found.members[0]) != Variable(found.index, 0, "NrOfObjects", DataType.UNSIGNED8, "ro", default=count):
         return None
-    own = [members[subindex] for subindex in range(1, count + 1)]
-    shared = {
-        replace(_bare(member), subindex=1, name="", default=None, value=None, denotation="", extra=None): None
-        for member in own
-    } if False else None
-    return _shared(own, found, dcf) if shared is None else None
+    members = [found.members[subindex] for subindex in range(1, count + 1)]
+    special = "value" if dcf else "default"
+    pattern = _pattern(found, members, special)
+    if pattern is None:
+        return None
+    usual = getattr(pattern, special)
+    lists: dict[str, dict[int, str]] = {"Name": {}, "Value": {}, "Denotation": {}}
+    for subindex, member in enumerate(members, 1):
+        if member.name != f"{found.name}{subindex}":
+            lists["Name"][subindex] = one_line(member.name)
+        if getattr(member, special) != usual:
+            lists["Value"][subindex] = value_text(getattr(member, special), member)
+        if member.denotation != pattern.denotation:
+            lists["Denotation"][subindex] = one_line(member.denotation)
+    if not all(text for told in lists.values() for text in told.values()):
+        return None
+    head = _variable(pattern, found.name, found.object_type, _type_text(found.data_type, 0))
+    head["CompactSubObj"] = decimal(count)
+    blocks = [Block(name, head)]
+    for kind, told in lists.items():
+        if told:
+            numbered = {str(subindex): text for subindex, text in told.items()}
+            blocks.append(Block(name + kind, {"NrOfEntries": decimal(len(told)), **numbered}))
+    return blocks
+
+
+def _pattern(found: Object, members: Sequence[Variable], special: str) -> Variable | None:
+    """What the array's own section says of all members, with the most frequent of the values that may differ."""
+    values = [getattr(member, special) for member in members]
+    usual = None if None in values else _most_frequent(values)
+    blank = {"subindex": 1, "name": "", special: usual, "denotation": found.denotation}
+    pattern = replace(_bare(members[0]), **blank)
+    if (pattern.data_type, pattern.flags, pattern.extra) != (found.data_type, found.flags, found.extra):
+        return None
+    if any(replace(_bare(member), **blank) != pattern for member in members):
+        return None
+    return pattern
+
+
+def _most_frequent(values: Sequence[Value | NodeIdPlus]) -> Value | NodeIdPlus:
+    return Counter(values).most_common(1)[0][0]
 
 
 def _bare(variable: Variable) -> Variable:

@@ -86,7 +86,7 @@ def in_style_of(old: str, new: str) -> str:
     number = int(new, 0)
     match = _HEXADECIMAL.fullmatch(old)
     if match is None:
-        return str(number) if old.isascii() and old.isdigit() and old[:1] != "0" or old == "0" else new
+        return str(number) if (old.isascii() and old.isdigit() and old[:1] != "0") or old == "0" else new
     prefix, digits = match.groups()
     text = f"{number:0{len(digits)}X}"
     return prefix + (text.lower() if digits != digits.upper() else text)

@@ -8,7 +8,7 @@ from opendiag.dictionary.model import NodeIdPlus, Variable
 from opendiag.errors import ValueRefused, WireError
 
 _NOT_WRITABLE = ("ro", "const")
-_SOURCES = {"eds": "its EDS", "cia301": "CiA 301", "cia302": "CiA 302", "cia402": "CiA 402"}
+_SOURCES = {"eds": "its EDS", "xdd": "its XDD", "cia301": "CiA 301", "cia302": "CiA 302", "cia402": "CiA 402"}
 
 
 def check_access(variable: Variable, what: str) -> None:

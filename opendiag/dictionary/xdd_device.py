@@ -164,12 +164,13 @@ def _bit_rate(element: Element, key: str, notes: Notes) -> int | None:
 
 
 def _read_features(device: DeviceInfo, profiles: Profiles, notes: Notes) -> None:
+    """Counts that are left out are 0, and switches false: so says the schema of CiA 311."""
     general = profiles.part("NetworkManagement", "CANopenGeneralFeatures")
     if general is not None:
         device.granularity = read_number(general, "granularity", notes)
-        device.rpdo_count = read_number(general, "nrOfRxPDO", notes)
-        device.tpdo_count = read_number(general, "nrOfTxPDO", notes)
-        device.dynamic_channels = read_number(general, "dynamicChannels", notes)
+        device.rpdo_count = read_number(general, "nrOfRxPDO", notes) or 0
+        device.tpdo_count = read_number(general, "nrOfTxPDO", notes) or 0
+        device.dynamic_channels = read_number(general, "dynamicChannels", notes) or 0
         device.group_messaging = read_switch(general, "groupMessaging", notes)
         device.boot_up_slave = read_switch(general, "bootUpSlave", notes)
         device.lss_supported = read_switch(general, "layerSettingServiceSlave", notes)

@@ -19,7 +19,10 @@ from opendiag.findings import Severity
 _HEX = re.compile(r"(0x)?([0-9a-f]{1,8})", re.IGNORECASE)
 _SWITCHES = {"true": True, "1": True, "false": False, "0": False}
 _TEXT_TYPES = (DataType.VISIBLE_STRING, DataType.UNICODE_STRING)
-_MAX_EVIDENCE = 120
+_LONG_TYPES = (*_TEXT_TYPES, DataType.OCTET_STRING, DataType.DOMAIN)
+_MAX_EVIDENCE = 200
+#: Signs of a number or formula, far above any that means something.
+_MAX_NUMBER = 1000
 
 
 @dataclass(slots=True)
@@ -37,7 +40,7 @@ class XmlNotes(Notes):
     ) -> None:
         if code.startswith("eds-"):
             code = "xdd-" + code.removeprefix("eds-")
-        Notes.add(self, code, line, sentence, _shortened(evidence), _shortened(assumed), severity)
+        Notes.add(self, code, line, _shortened(sentence), _shortened(evidence), _shortened(assumed), severity)
 
 
 def _shortened(text: str) -> str:
@@ -52,7 +55,11 @@ def read_value(key: str, text: str, line: int, where: str, data_type: int, notes
         return None
     if data_type == DataType.BOOLEAN and text.lower() in ("true", "false"):
         return text.lower() == "true"
-    return entry_value(Entry(key, text, line), Section(where, line), data_type, notes)
+    entry, section = Entry(key, text, line), Section(where, line)
+    if len(text) > _MAX_NUMBER and data_type not in _LONG_TYPES:
+        bad_value(entry, section, "too long for a number", notes)
+        return None
+    return entry_value(entry, section, data_type, notes)
 
 
 def read_number(element: Element, key: str, notes: Notes) -> int | None:
@@ -64,6 +71,7 @@ def number_of(key: str, text: str, element: Element, notes: Notes) -> int | None
     """Like `read_number`, for a text that is no attribute."""
     if text.isascii() and text.isdigit():
         text = text.lstrip("0") or "0"
+    text = text[:_MAX_NUMBER]
     return entry_number(Entry(key, text, element.line), Section(element.name, element.line), notes) if text else None
 
 

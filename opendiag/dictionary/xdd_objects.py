@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 
 from opendiag.dictionary import builtin
 from opendiag.dictionary.datatypes import DataType, type_name
@@ -11,7 +11,7 @@ from opendiag.dictionary.eds_objects import FIRST_OBJECT
 from opendiag.dictionary.eds_sections import Notes
 from opendiag.dictionary.model import Object, ObjectType, Variable, object_text
 from opendiag.dictionary.xdd_elements import label_of, read_hex, read_number, refuse
-from opendiag.dictionary.xdd_parameters import SIMPLE_TYPES, Chain, Parameters
+from opendiag.dictionary.xdd_parameters import Chain, Parameters
 from opendiag.dictionary.xdd_values import Limits, extra_of, read_limits, read_names, read_scale, spelt_value
 from opendiag.dictionary.xml_tree import Element
 from opendiag.findings import Severity
@@ -32,6 +32,22 @@ _STANDARD_TYPES = frozenset(int(data_type) for data_type in DataType)
 _OBJECT_TYPES = frozenset(int(object_type) for object_type in ObjectType)
 _SINGLE = (ObjectType.VAR, ObjectType.DOMAIN, ObjectType.DEFTYPE)
 _BYTES = (DataType.OCTET_STRING, DataType.DOMAIN)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One value and all that describes it. ``inherited`` is the type that an array says its members have, else 0."""
+
+    index: int
+    subindex: int
+    element: Element
+    chain: Chain
+    object_type: int
+    inherited: int = 0
+
+    @property
+    def text(self) -> str:
+        return object_text(self.index, self.subindex)
 
 
 def access_of(text: str) -> str | None:
@@ -67,9 +83,9 @@ class Builder:
         if index < FIRST_OBJECT and object_type in _SINGLE:
             return found
         if subs:
-            found.members = dict(self._members(index, subs, found, chain))
+            found.members = dict(self._members(found, subs, chain))
         elif object_type in _SINGLE:
-            found.members[0] = self._variable(index, 0, element, chain, found.name, object_type)
+            found.members[0] = self._variable(_Place(index, 0, element, chain, object_type), found.name)
         elif object_type != ObjectType.NULL:
             sentence = f"{index:04X}h is {object_type.name} but has no members"
             self._notes.add("xdd-no-members", element.line, sentence, "", "kept without values")
@@ -128,7 +144,7 @@ class Builder:
         name = self._name(element, chain, f"{index:04X}h", builtin.object_name(index) or f"Object {index:04X}h")
         found = Object(index, name, object_type, line=element.line)
         if not single:
-            found.data_type = read_hex(element, "dataType", self._notes) or chain.type.data_type
+            found.data_type = read_hex(element, "dataType", self._notes) or 0
             found.flags = read_hex(element, "objFlags", self._notes) or 0
             found.denotation = _denotation(element, chain)
             self._check_no_value(index, element, chain)
@@ -144,14 +160,15 @@ class Builder:
                 sentence = f"{index:04X}h has a {key}, but only its members have values"
                 self._notes.add("xdd-misplaced-value", element.line, sentence, f'{key}="{text}"', "not read")
 
-    def _members(
-        self, index: int, subs: Mapping[int, Element], parent: Object, above: Chain
-    ) -> Iterator[tuple[int, Variable]]:
+    def _members(self, parent: Object, subs: Mapping[int, Element], above: Chain) -> Iterator[tuple[int, Variable]]:
+        each_type = parent.data_type or above.type.data_type if parent.object_type == ObjectType.ARRAY else 0
         for subindex, element in subs.items():
+            inherited = each_type if subindex else int(DataType.UNSIGNED8)
             chain = self._parameters.chain(element, above.type.members.get(element.get("name")))
-            name = self._name(element, chain, object_text(index, subindex), f"Subindex {subindex:02X}h")
             object_type = read_number(element, "objectType", self._notes) or ObjectType.VAR
-            yield subindex, self._variable(index, subindex, element, chain, name, object_type, parent)
+            place = _Place(parent.index, subindex, element, chain, object_type, inherited)
+            name = self._name(element, chain, place.text, f"Subindex {subindex:02X}h")
+            yield subindex, self._variable(place, name)
 
     def _name(self, element: Element, chain: Chain, where: str, instead: str) -> str:
         name = " ".join(element.get("name").split()) or chain.label() or chain.get("name")
@@ -160,145 +177,111 @@ class Builder:
         self._notes.add("xdd-no-name", element.line, f"{where} has no name", "", f"called {instead!r}")
         return instead
 
-    def _variable(
-        self,
-        index: int,
-        subindex: int,
-        element: Element,
-        chain: Chain,
-        name: str,
-        object_type: int,
-        parent: Object | None = None,
-    ) -> Variable:
-        where = object_text(index, subindex)
-        data_type = self._data_type(index, subindex, element, chain, object_type, parent)
+    def _variable(self, place: _Place, name: str) -> Variable:
+        element, chain, where, notes = place.element, place.chain, place.text, self._notes
+        data_type = self._data_type(place)
         allowed = self._parameters.allowed(chain)
-        limits = self._limits(where, element, chain, data_type, allowed)
-        unit, factor = read_scale(where, chain, self._notes)
-        mappable = self._mappable(where, element)
-        variable = Variable(
-            index,
-            subindex,
+        limits = self._limits(place, data_type, allowed)
+        unit, factor = read_scale(where, chain, notes)
+        return Variable(
+            place.index,
+            place.subindex,
             name,
             data_type,
-            self._access(where, element, chain),
-            default=spelt_value("defaultValue", element, chain, where, data_type, self._notes),
+            self._access(place),
+            default=spelt_value("defaultValue", element, chain, where, data_type, notes),
             low=limits.low,
             high=limits.high,
-            pdo_mappable=mappable,
-            value=spelt_value("actualValue", element, chain, where, data_type, self._notes),
+            pdo_mappable=self._mappable(element),
+            value=spelt_value("actualValue", element, chain, where, data_type, notes),
             unit=unit,
             factor=factor,
-            values=read_names(allowed, chain, where, data_type, self._notes),
+            values=read_names(allowed, chain, where, data_type, notes),
             source="xdd",
             denotation=_denotation(element, chain),
-            flags=read_hex(element, "objFlags", self._notes) or 0,
+            flags=read_hex(element, "objFlags", notes) or 0,
             extra=extra_of(element, chain, allowed),
             line=element.line,
         )
-        return self._with_direction(variable, element)
 
-    def _with_direction(self, variable: Variable, element: Element) -> Variable:
-        """PDOmapping says RPDO or TPDO where CiA 306 says rww or rwr."""
-        if variable.access == "rw":
-            direction = {"rpdo": "rww", "tpdo": "rwr"}.get(element.get("PDOmapping").lower())
-            if direction:
-                return replace(variable, access=direction)
-        return variable
-
-    def _limits(
-        self, where: str, element: Element, chain: Chain, data_type: int, allowed: tuple[Element, ...]
-    ) -> Limits:
-        found = read_limits(element, allowed, where, data_type, self._notes)
-        low, high = found
+    def _limits(self, place: _Place, data_type: int, allowed: tuple[Element, ...]) -> Limits:
+        low, high = read_limits(place.element, allowed, place.text, data_type, self._notes)
         if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
-            evidence = f"{low} > {high}"
-            sentence = f"the lower limit of {where} is above the upper one"
-            self._notes.add("xdd-limits-crossed", element.line, sentence, evidence, "both left out")
+            sentence = f"the lower limit of {place.text} is above the upper one"
+            self._notes.add("xdd-limits-crossed", place.element.line, sentence, f"{low} > {high}", "both left out")
             return Limits()
-        return found
+        return Limits(low, high)
 
-    def _mappable(self, where: str, element: Element) -> bool:
+    def _mappable(self, element: Element) -> bool:
         text = element.get("PDOmapping").lower()
         if text and text not in _MAPPABLE:
             refuse(element, "PDOmapping", "unknown", self._notes, "read as no")
         return _MAPPABLE.get(text, False)
 
-    def _access(self, where: str, element: Element, chain: Chain) -> str:
+    def _access(self, place: _Place) -> str:
+        """What accessType says, else the parameter. RPDO and TPDO of PDOmapping are rww and rwr in CiA 306."""
+        element, chain, where = place.element, place.chain, place.text
         said, behind = element.get("accessType"), chain.get("access")
-        if not behind and chain and chain.elements[0].name == "parameter":
-            behind = "" if said else "read"  # the schema of CiA 311: a parameter is read-only if it says nothing
+        if not behind and not said and chain and chain.elements[0].name == "parameter":
+            behind = "read"  # the schema of CiA 311: so it is if the parameter says nothing
         if said and behind and access_of(said) != access_of(behind):
-            self._disagree("accessType", where, element, said, behind)
+            self._disagree("accessType", place, said, behind)
         text = said or behind
         access = access_of(text)
-        if text and access is None:
+        if not text:
+            self._notes.add("xdd-no-access", element.line, f"{where} has no access", "", "access is not known")
+        elif access is None:
             sentence = f"{where} has an unknown access"
             self._notes.add("xdd-bad-access", element.line, sentence, text, "access is not known")
-        elif text and not access:
-            sentence = f"{where} cannot be accessed at all"
-            self._notes.add("xdd-bad-access", element.line, sentence, text, "access is not known", Severity.INFO)
-        elif not text:
-            sentence = f"{where} has no access"
-            self._notes.add("xdd-no-access", element.line, sentence, "", "access is not known")
+        elif not access:
+            sentence, assumed = f"{where} cannot be accessed at all", "access is not known"
+            self._notes.add("xdd-inaccessible", element.line, sentence, text, assumed, Severity.INFO)
+        if access == "rw":
+            return {"rpdo": "rww", "tpdo": "rwr"}.get(element.get("PDOmapping").lower(), access)
         return access or ""
 
-    def _disagree(self, key: str, where: str, element: Element, said: str, behind: str) -> None:
-        sentence = f"{key} of {where} is {said!r}, its parameter says {behind!r}"
-        self._notes.add("xdd-contradiction", element.line, sentence, "", f"{said!r} counts")
+    def _disagree(self, key: str, place: _Place, said: str, behind: str) -> None:
+        sentence = f"{key} of {place.text} is {said!r}, its parameter says {behind!r}"
+        self._notes.add("xdd-contradiction", place.element.line, sentence, "", f"{said!r} counts")
 
-    def _data_type(
-        self, index: int, subindex: int, element: Element, chain: Chain, object_type: int, parent: Object | None
-    ) -> int:
-        where, behind = object_text(index, subindex), chain.type
-        number = read_hex(element, "dataType", self._notes)
+    def _data_type(self, place: _Place) -> int:
+        element, behind, notes = place.element, place.chain.type, self._notes
+        number = read_hex(element, "dataType", notes)
         if number is not None:
             if behind.kind == "simple" and behind.word != "BITSTRING" and behind.data_type != number:
-                self._disagree("dataType", where, element, type_name(number), behind.word)
+                self._disagree("dataType", place, type_name(number), behind.word)
             if number not in _STANDARD_TYPES:
-                sentence = f"{where} has an unknown data type"
-                self._notes.add("xdd-own-type", element.line, sentence, f"{number:04X}h", "its values stay bytes")
+                sentence = f"{place.text} has an unknown data type"
+                notes.add("xdd-own-type", element.line, sentence, f"{number:04X}h", "its values stay bytes")
             return number
-        if behind.word == "BITSTRING" and behind.kind == "simple":
-            return self._bit_string(index, subindex, element, chain, object_type)
         if behind.kind == "simple":
-            return behind.data_type
+            return self._bit_string(place) if behind.word == "BITSTRING" else behind.data_type
         if behind.kind:
-            sentence = f"{where} is a single value but its type {behind.word!r} is none"
-            self._notes.add("xdd-bad-type", element.line, sentence, behind.kind, "read as if left out")
-        if object_type == ObjectType.DOMAIN:
+            sentence = f"{place.text} is a single value but its type {behind.word!r} is not"
+            notes.add("xdd-bad-type", element.line, sentence, behind.kind, "read as if left out")
+        if place.object_type == ObjectType.DOMAIN:
             return DataType.DOMAIN
-        return self._missing_data_type(where, subindex, element, parent)
+        as_what = f"read as {type_name(place.inherited)}" if place.inherited else "its values stay bytes"
+        notes.add("xdd-no-data-type", element.line, f"{place.text} has no data type", "", as_what)
+        return place.inherited
 
-    def _bit_string(self, index: int, subindex: int, element: Element, chain: Chain, object_type: int) -> int:
+    def _bit_string(self, place: _Place) -> int:
         """BITSTRING stands for all that IEC 61131-3 has no type for.
 
         DOMAIN or OCTET_STRING: what the standard says of this object, else DOMAIN if it has no default.
         """
-        standard = builtin.get(index, subindex)
-        behind = chain.child("defaultValue")
-        has_default = element.get("defaultValue") or (behind is not None and behind.get("value"))
-        if object_type == ObjectType.DOMAIN:
+        standard = builtin.get(place.index, place.subindex)
+        behind = place.chain.child("defaultValue")
+        has_default = place.element.get("defaultValue") or (behind is not None and behind.get("value"))
+        if place.object_type == ObjectType.DOMAIN:
             data_type = DataType.DOMAIN
         elif standard is not None and standard.data_type in _BYTES:
             data_type = DataType(standard.data_type)
         else:
             data_type = DataType.OCTET_STRING if has_default else DataType.DOMAIN
-        sentence = f"{object_text(index, subindex)} is a BITSTRING, which CANopen does not have"
-        self._notes.add(
-            "xdd-bit-string", element.line, sentence, "BITSTRING", f"read as {data_type.name}", Severity.INFO
-        )
+        sentence, assumed = f"{place.text} is a BITSTRING, which CANopen does not have", f"read as {data_type.name}"
+        self._notes.add("xdd-bit-string", place.element.line, sentence, "BITSTRING", assumed, Severity.INFO)
         return data_type
-
-    def _missing_data_type(self, where: str, subindex: int, element: Element, parent: Object | None) -> int:
-        assumed = 0
-        if parent is not None:
-            assumed = DataType.UNSIGNED8 if subindex == 0 else parent.data_type
-            if parent.object_type == ObjectType.RECORD and subindex:
-                assumed = 0  # its own type is the record's, not that of its members
-        as_what = f"read as {type_name(assumed)}" if assumed else "its values stay bytes"
-        self._notes.add("xdd-no-data-type", element.line, f"{where} has no data type", "", as_what)
-        return assumed
 
 
 def _denotation(element: Element, chain: Chain) -> str:

@@ -92,7 +92,7 @@ class Parameters:
                     notes.add("xdd-duplicate-id", element.line, sentence, "", f"line {known.line} counts")
 
     def chain(self, element: Element, instead: Element | None = None) -> Chain:
-        """What ``element`` refers to by uniqueIDRef; ``instead`` is the declaration that counts if it refers to nothing."""
+        """What ``element`` refers to by uniqueIDRef; if it refers to nothing, the declaration ``instead`` counts."""
         first = self._find(element, "uniqueIDRef") or instead
         if first is None:
             return Chain()

@@ -9,8 +9,6 @@ from opendiag.dictionary import encodings
 from opendiag.errors import DictionaryFileError
 from opendiag.findings import Finding, Severity
 
-#: Far above any device file.
-_MAX_BYTES = 50_000_000
 _DECLARED = re.compile(rb"\s*<\?xml[^>]{0,100}?encoding\s*=\s*[\"']([A-Za-z][A-Za-z0-9._-]{0,39})[\"']")
 #: Python knows more, and some of them are no alphabets at all.
 _ACCEPTED = re.compile(
@@ -20,8 +18,6 @@ _ACCEPTED = re.compile(
 
 def decode_xml(raw: bytes, name: str) -> tuple[str, str, list[Finding]]:
     """Text, Python's name of the encoding, and what gave reason to note. Raises DictionaryFileError for no text."""
-    if len(raw) > _MAX_BYTES:
-        raise DictionaryFileError(name, None, f"larger than any device file ({len(raw)} bytes)")
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF8)) or b"\0" in raw[:4]:
         return _renamed(*encodings.decode(raw, name))
     encoding = _declared(raw, name)

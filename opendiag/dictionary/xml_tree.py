@@ -13,8 +13,10 @@ from opendiag.errors import DictionaryFileError
 
 #: Deeper than any device file, and far from where a recursion ends.
 _MAX_DEPTH = 100
-#: Many times what the largest device files have: 0.1 GB of memory.
-_MAX_ELEMENTS = 250_000
+#: Many times what the largest device files have; takes 0.1 GB of memory.
+_MAX_ELEMENTS = 200_000
+#: Many times the largest device files; a text of attributes only takes 20 times its length.
+_MAX_LENGTH = 20_000_000
 _NO_ATTRIBUTES: Mapping[str, str] = {}
 _BLANKS = " \t\r\n"
 
@@ -66,6 +68,8 @@ def is_xml(raw: bytes) -> bool:
 
 def parse_tree(text: str, name: str) -> Element:
     """The root element. Raises DictionaryFileError with the line for what is no XML, and for a document type."""
+    if len(text) > _MAX_LENGTH:
+        raise DictionaryFileError(name, None, f"{len(text)} letters: too large for a device file")
     body = text.lstrip(_BLANKS)  # before the declaration XML allows no blanks, and editors leave some
     skipped = text[: len(text) - len(body)]
     return _Reader(name, skipped.count("\n")).read(body)
@@ -93,7 +97,7 @@ class _Reader:
         except expat.ExpatError as error:
             reason = f"no XML that can be read: {expat.errors.messages[error.code]}"
             raise DictionaryFileError(self._name, error.lineno + self._skipped, reason) from error
-        except ValueError as error:  # a lone surrogate, which no encoding has
+        except UnicodeEncodeError as error:  # a lone surrogate, which is no character
             raise DictionaryFileError(self._name, 1, "no XML that can be read: it is no text") from error
         if self._root is None:
             raise DictionaryFileError(self._name, None, "no XML that can be read: there is no element in it")

@@ -99,7 +99,7 @@ def open_port(parsed: Interface, clock: Clock, listen_only: bool = False) -> Can
 
     _check_clock(str(parsed), clock)
     port = CanPort(open_bus(parsed, listen_only=listen_only), str(parsed), clock.now, listen_only=listen_only)
-    port.notes = interface_notes(parsed, listen_only=listen_only)
+    port.notes += interface_notes(parsed, listen_only=listen_only)
     return port
 
 

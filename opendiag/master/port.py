@@ -83,7 +83,7 @@ class CanPort:
         self._to_message = to_message
         self.unreadable = 0
         self._offset: float | None = None
-        self.notes: list[str] = []
+        self.notes: list[str] = list(getattr(bus, "notes", ()))
 
     # --- what the adapter says of itself
 

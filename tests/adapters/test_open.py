@@ -256,8 +256,8 @@ def test_python_cans_own_limits(monkeypatch: pytest.MonkeyPatch, text: str, reas
         ("cantact:0@500k?usb_backend=x", "cantact has no option usb_backend"),
         ("cantact:0@500k?other=x", "cantact has no option other"),
         ("cantact:0@500k?sample_point=x", "option sample_point is 'x': expected a number"),
-        ("cantact:0@500k?data_bitrate=9M", "9M is no bit rate of CAN FD data: expected 10k to 8M"),
-        ("cantact:0@500k?data_bitrate=fast", "'fast' is no bit rate: expected 10k to 8M, such as 2M"),
+        ("cantact:0@500k?data_bitrate=9M", "9M is no bit rate of CAN FD data: expected 5k to 8M"),
+        ("cantact:0@500k?data_bitrate=fast", "'fast' is no bit rate: expected 5k to 8M, such as 2M"),
         ("cantact:0@500k?listen_only=maybe", "option listen_only is 'maybe': expected yes or no"),
     ],
 )
@@ -300,8 +300,9 @@ def test_a_rate_that_cannot_be_made_is_a_wrong_name(ours: type[OurRecorder]) -> 
     assert refused("slcan:COM3@83.3k") == "slcan cannot do 83.3k"
 
 
-def test_a_port_is_named_once(ours: type[OurRecorder]) -> None:
-    ours.failure = can.CanInitializationError("COM3: the adapter does not answer")
+@pytest.mark.parametrize("begin", ["", "COM3: ", "slcan COM3: ", "slcan on COM3: "])
+def test_a_port_is_named_once(ours: type[OurRecorder], begin: str) -> None:
+    ours.failure = can.CanInitializationError(f"{begin}the adapter does not answer")
     with pytest.raises(AdapterNotFound) as error:
         opened("slcan:COM3@500k")
     assert str(error.value) == "cannot open slcan:COM3@500k: the adapter does not answer"

@@ -597,6 +597,8 @@ def test_the_state_of_the_bus(model, opened):
     assert bus.state is can.BusState.ERROR
     device.tap.bus_off = True
     wait_for(lambda: bus.bus_state == "bus-off")
+    seen = [(frame.error, frame.can_id, frame.data[1]) for frame in frames(bus, 3)]
+    assert seen == [(True, 0x004, 0x0C), (True, 0x004, 0x30), (True, 0x040, 0)]
     assert "adapter-bus-state" in [finding.code for finding in bus.findings()]
 
 

@@ -17,6 +17,7 @@ from opendiag.errors import BadInterface
         ("socketcan:can0@500k", "socketcan", "can0", 500_000),
         ("socketcan:can0", "socketcan", "can0", None),
         ("cantact:0@1M", "cantact", "0", 1_000_000),
+        ("usbcan:COM5@5k", "usbcan", "COM5", 5_000),
         ("gs_usb:0/1@1M", "gs_usb", "0/1", 1_000_000),
         ("candlelight:0031-A/1@500k", "candlelight", "0031-A/1", 500_000),
         ("cantact:/1-2.3/1@500k", "cantact", "/1-2.3/1", 500_000),
@@ -77,11 +78,11 @@ def test_every_example_is_a_normalised_name(example: str) -> None:
         ("socketcan", "no channel: expected socketcan:can0"),
         ("socketcan:", "no channel: expected socketcan:can0"),
         ("slcan:COM3@", "no bit rate after the @"),
-        ("slcan:COM3@fast", "'fast' is no bit rate: expected 10k to 1M, such as 500k"),
+        ("slcan:COM3@fast", "'fast' is no bit rate: expected 5k to 1M, such as 500k"),
         ("slcan:/dev/odd@name/x", "written %40"),
-        ("pcan:PCAN_USBBUS1@500", "expected 10k to 1M; did you mean 500k?"),
-        ("pcan:PCAN_USBBUS1@2M", "2M is no bit rate of classic CAN: expected 10k to 1M"),
-        ("pcan:PCAN_USBBUS1@9k", "9k is no bit rate of classic CAN"),
+        ("pcan:PCAN_USBBUS1@500", "expected 5k to 1M; did you mean 500k?"),
+        ("pcan:PCAN_USBBUS1@2M", "2M is no bit rate of classic CAN: expected 5k to 1M"),
+        ("pcan:PCAN_USBBUS1@4k", "4k is no bit rate of classic CAN"),
         ("slcan:COM3?fast", "'fast' is no option: expected key=value"),
         ("slcan:COM3?=1", "'=1' is no option"),
         ("slcan:COM3?a=1&A=2", "option a is given twice"),
@@ -144,9 +145,9 @@ def test_bit_rates_of_data() -> None:
     assert parse_bit_rate("8M", uri.MAX_DATA_BIT_RATE) == 8_000_000
     assert parse_bit_rate("2.5M", uri.MAX_DATA_BIT_RATE) == 2_500_000
     for text, reason in (
-        ("8.1M", "8.1M is no bit rate of CAN FD data: expected 10k to 8M"),
-        ("2000", "2000 is no bit rate of CAN FD data: expected 10k to 8M; did you mean 2000k?"),
-        ("quick", "'quick' is no bit rate: expected 10k to 8M, such as 2M"),
+        ("8.1M", "8.1M is no bit rate of CAN FD data: expected 5k to 8M"),
+        ("2000", "2000 is no bit rate of CAN FD data: expected 5k to 8M; did you mean 2000k?"),
+        ("quick", "'quick' is no bit rate: expected 5k to 8M, such as 2M"),
     ):
         with pytest.raises(ValueError) as error:
             parse_bit_rate(text, uri.MAX_DATA_BIT_RATE)

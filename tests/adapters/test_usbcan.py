@@ -242,7 +242,7 @@ def test_a_truncated_message_ends_nothing(make, model):
         peer.send(Frame(0x100 + number))
     assert [bus.recv(1).arbitration_id for _ in range(3)] == [0x100, 0x101, 0x102]
     assert (bus.counters["resyncs"], bus.counters["skipped"]) == (1, 3)
-    assert codes(bus) == ["adapter-resync"]
+    assert codes(bus) == ["adapter-malformed"]
     assert "3 bytes were skipped" in bus.findings()[0].sentence
 
 

@@ -145,6 +145,7 @@ def test_long_data_are_cut():
         (Frame(0x705, remote=True, dlc=1), "705   [1]  remote request"),
         (Frame(0x185, bytes(12), fd=True), "185   [12]  00 00 00 00 00 00 00 00 00 00 00 00"),
         (Frame(0x020, b"\0", error=True), "20000020   [1]  00"),
+        (Frame(0x123, bytes(8), dlc=11), "123   {B}  00 00 00 00 00 00 00 00"),
     ],
 )
 def test_a_frame_as_candump_prints_it(frame, text):

@@ -297,7 +297,7 @@ class SlcanDevice:
         flags, self._flags = self._flags, 0
         if self.tap.bus_off and self.habits.bus_off_bit:
             flags |= 0x10
-        flags |= {"warning": 0x04, "passive": 0x24}.get(self.tap.state, 0)
+        flags |= {"warning": 0x04, "passive": 0x24, "bus-off": 0x24}.get(self.tap.state, 0)
         return b"F%02X\r" % flags
 
     def _error_register(self, line: str) -> bytes:

@@ -228,6 +228,11 @@ def test_what_our_drivers_say_of_themselves_is_passed_on(our_port, our_driver, m
     ]
 
 
+def test_what_to_know_about_our_driver_is_passed_on(our_driver):
+    our_driver.notes = ["it can send by itself"]
+    assert CanPort(our_driver, "ours:0", RealClock().now).notes == ["it can send by itself"]
+
+
 def test_listen_only_of_the_name_is_known(our_driver):
     our_driver.listen_only = True
     port = CanPort(our_driver, "ours:0?listen_only=yes", RealClock().now)
