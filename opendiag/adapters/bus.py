@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import weakref
 from collections import deque
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import can
 from can.typechecking import CanFilters
@@ -19,6 +20,7 @@ from opendiag.adapters.message import from_message, received_message
 from opendiag.findings import Finding, Severity
 from opendiag.frame import Frame
 
+T = TypeVar("T")
 #: python-can's own tools hand these to every interface.
 _NOT_OURS = frozenset({"single_handle", "interface", "ignore_config"})
 
@@ -44,6 +46,35 @@ def refuse_unknown(interface: str, options: Mapping[str, object], known: str) ->
     unknown = sorted(set(options) - _NOT_OURS)
     if unknown:
         raise can.CanInitializationError(f"{interface} has no option {', '.join(unknown)}; it takes {known}")
+
+
+def whole_number(name: str, option: str, value: object) -> int:
+    """Also of a text, as in 0x181. Raise can.CanInitializationError."""
+    with contextlib.suppress(ValueError):
+        if isinstance(value, str):
+            return int(value, 0)
+        if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+            return int(value)
+    raise can.CanInitializationError(f"{name}: {option} is {value!r}: expected a whole number")
+
+
+def seconds(name: str, option: str, value: object) -> float:
+    """0 or more, also of a text. Raise can.CanInitializationError."""
+    with contextlib.suppress(ValueError):
+        if isinstance(value, (str, int, float)) and (number := float(value)) >= 0:
+            return number
+    raise can.CanInitializationError(f"{name}: {option} is {value!r}: expected seconds, 0 or more")
+
+
+def weakly(call: Callable[[T], None]) -> Callable[[T], None]:
+    """A method of a bus for the thread that reads its adapter: a bus that nobody has any more is closed by that."""
+    method = weakref.WeakMethod(call)
+
+    def called(told: T) -> None:
+        if (bound := method()) is not None:
+            bound(told)
+
+    return called
 
 
 class AdapterBus(can.BusABC):

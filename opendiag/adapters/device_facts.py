@@ -67,10 +67,10 @@ def clear_filter(interface: Interface) -> None:
     if interface.adapter != "usbcan":
         raise AdapterError(f"{interface.adapter} stores no filter that opendiag knows of; a USB-CAN Analyzer can")
     driver_of(interface)
-    from opendiag.adapters.usbcan import clear_stored_filter
+    from opendiag.adapters.usbcan import clear_stored_filter, port_of
 
     with _sentences(interface):
-        clear_stored_filter(interface.channel, _baud(interface))
+        clear_stored_filter(port_of(interface.channel), _baud(interface))
 
 
 # --- which adapter
@@ -238,6 +238,7 @@ def _slcan_facts(interface: Interface) -> dict[str, str]:
 def _usbcan_facts(interface: Interface) -> dict[str, str]:
     driver_of(interface)
     from opendiag.adapters.serial_line import SerialLine
+    from opendiag.adapters.usbcan import port_of
     from opendiag.adapters.usbcan_codec import BAUD_RATES, STATUS_REQUEST
     from opendiag.adapters.usbcan_parser_codec import Parser
     from opendiag.adapters.usbcan_setup import ADVICE, answers
@@ -245,7 +246,7 @@ def _usbcan_facts(interface: Interface) -> dict[str, str]:
     baud = _baud(interface)
     bauds = (baud,) if baud else BAUD_RATES
     with _sentences(interface):
-        line = SerialLine(interface.channel, bauds[0])
+        line = SerialLine(port_of(interface.channel), bauds[0])
         try:
             if not answers(line, bauds):
                 tried = ", ".join(map(str, bauds))
@@ -257,7 +258,7 @@ def _usbcan_facts(interface: Interface) -> dict[str, str]:
                 parser.feed(line.read(0.05), time.monotonic_ns())
         finally:
             line.close()
-    made = {"adapter": "USB-CAN Analyzer", "port": interface.channel, "serial line": f"{line.baud} baud"}
+    made = {"adapter": "USB-CAN Analyzer", "port": line.port, "serial line": f"{line.baud} baud"}
     if parser.statuses:
         status = parser.statuses[-1]
         made["error counters"] = f"TX {status.tx_errors}, RX {status.rx_errors}: {status.bus_state}"

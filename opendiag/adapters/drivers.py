@@ -190,7 +190,7 @@ def _value(name: str, kind: type, text: str) -> object:
     if kind is int and name == "data_bitrate":
         return parse_bit_rate(text, MAX_DATA_BIT_RATE)
     try:
-        return kind(text)
+        return int(text, 16) if kind is int and text.lower().startswith("0x") else kind(text)
     except ValueError:
         raise ValueError("expected a whole number" if kind is int else "expected a number") from None
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from queue import Empty, SimpleQueue
-from threading import Lock
+import time
+from collections import deque
+from collections.abc import Sequence
+from threading import Event
 
 from opendiag.frame import Frame
 
@@ -17,58 +19,59 @@ class Inbox:
     def __init__(self, limit: int = LIMIT) -> None:
         self.lost = 0
         self._limit = limit
-        self._queue: SimpleQueue[list[Frame] | None] = SimpleQueue()
-        self._put = self._taken = 0
+        self._frames: deque[Frame] = deque()
         self._failure: Exception | None = None
         self._ended = False
-        self._taking = Lock()
+        # Whoever waits clears it, looks again, and waits: so nothing is missed, and `put` costs a look as a rule.
+        self._news = Event()
 
-    def put(self, frames: list[Frame]) -> None:
-        """The list is given away: the caller does not change it any more."""
+    def put(self, frames: Sequence[Frame]) -> None:
+        """Nothing is taken in after a failure."""
         if not frames or self._failure:
             return
-        if self._put - self._taken >= self._limit:
+        if len(self._frames) >= self._limit:
             self.lost += len(frames)
             return
-        self._put += len(frames)
-        self._queue.put(frames)
+        self._frames.extend(frames)
+        if not self._news.is_set():
+            self._news.set()
 
     def fail(self, failure: Exception) -> None:
         """Every `take` raises this from now on, once what came before is taken. The first failure stays."""
         self._failure = self._failure or failure
-        self._queue.put(None)
+        self._news.set()
 
     def take(self, timeout_s: float | None) -> list[Frame]:
         """All that is there; waits for the first, for ever if None. An empty list when none came in time.
 
         Raise what `fail` was given.
         """
-        if self._ended and self._failure:
+        if self._ended and self._failure is not None:
             raise self._failure.with_traceback(None)  # it would grow each time
-        try:
-            frames = self._queue.get(timeout_s is None or timeout_s > 0, timeout_s)
-        except Empty:
-            frames = []
-        if frames is None:
-            self._ended = True
-            self._queue.put(None)  # for those who wait
-            return self.take(timeout_s)
-        if not frames:
-            return []
-        if not self._queue.empty():
-            frames = frames + self._more()
-        with self._taking:
-            self._taken += len(frames)
-        return frames
-
-    def _more(self) -> list[Frame]:
-        more: list[Frame] = []
+        frames = self._all()
+        if frames or (timeout_s is not None and timeout_s <= 0 and self._failure is None):
+            return frames
+        until = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            try:
-                frames = self._queue.get_nowait()
-            except Empty:
-                return more
-            if frames is None:
-                self._queue.put(None)
-                return more
-            more += frames
+            self._news.clear()
+            failure = self._failure  # before the frames: what came before it is taken first
+            frames = self._all()
+            if frames:
+                return frames
+            if failure is not None:
+                self._ended = True
+                self._news.set()  # for the others who wait
+                raise failure.with_traceback(None)
+            rest = None if until is None else until - time.monotonic()
+            if (rest is not None and rest <= 0) or not self._news.wait(rest):
+                return self._all()
+
+    def _all(self) -> list[Frame]:
+        frames = self._frames
+        taken: list[Frame] = []
+        try:
+            for _ in range(len(frames)):
+                taken.append(frames.popleft())
+        except IndexError:  # another thread takes as well
+            pass
+        return taken

@@ -40,7 +40,12 @@ def from_message(message: Message) -> Frame:
 
 
 def to_message(frame: Frame) -> Message:
-    """A message to send: without time, and checked by python-can."""
+    """A message to send: without time, and checked by python-can.
+
+    Raises ValueError for what python-can cannot send: it would change a length code above 8 to 8.
+    """
+    if frame.dlc > 8 and not frame.fd:
+        raise ValueError(f"python-can sends no classic frame with the length code {frame.dlc}")
     return Message(
         arbitration_id=frame.can_id,
         data=None if frame.remote else frame.data,

@@ -44,6 +44,7 @@ class SerialLine:
         self._writing = threading.Lock()
         self._serial: Any = None
         self._fd: int | None = None
+        self._begun = b""
         self.open()
 
     def open(self) -> None:
@@ -55,6 +56,7 @@ class SerialLine:
             )
         except (OSError, ValueError, _TerminalError) as error:
             raise _failure(self.port, error) from error
+        self._begun = b""
         # Where the port is a file of the system, reading and writing it directly costs a third of pyserial's way.
         self._fd = self._serial.fd if os.name == "posix" and isinstance(self._serial, serial.Serial) else None
 
@@ -77,6 +79,8 @@ class SerialLine:
         try:
             if self._fd is None:
                 return self._read_any(wait_s)
+            if self._begun:
+                self._go_on()
             if not select.select([self._fd], [], [], wait_s)[0]:
                 return b""
             data = os.read(self._fd, _CHUNK)
@@ -97,7 +101,11 @@ class SerialLine:
         return data + port.read(more) if more else data
 
     def write(self, data: bytes) -> None:
-        """Raise Unplugged; QueueFull when the adapter did not take all of it within 1 s."""
+        """Raise Unplugged; QueueFull when the adapter took nothing of it within 1 s.
+
+        What it took a part of counts as written: the rest goes before anything else, as soon as there is room. Else
+        the adapter would take the beginning of the next message for the end of this one.
+        """
         try:
             with self._writing:
                 if self._fd is None:
@@ -112,14 +120,28 @@ class SerialLine:
     def _write_all(self, fd: int, data: bytes) -> None:
         """Not as pyserial does: it spins while a port takes nothing, and fails when the port is full afterwards."""
         until = time.monotonic() + _WRITE_S
+        left = self._begun + data
         while True:
             with contextlib.suppress(BlockingIOError):
-                data = data[os.write(fd, data) :]
-            if not data:
-                return
+                left = left[os.write(fd, left) :]
             rest = until - time.monotonic()
-            if rest <= 0 or not select.select([], [fd], [], rest)[1]:
-                raise QueueFull(f"{self.port}: the adapter takes no bytes")
+            if not left or rest <= 0 or not select.select([], [fd], [], rest)[1]:
+                break
+        untouched = len(left) >= len(data) > 0
+        self._begun = left[: len(left) - len(data)] if untouched else left
+        if untouched:
+            raise QueueFull(f"{self.port}: the adapter takes no bytes")
+
+    def _go_on(self) -> None:
+        """Write more of what a writer had to leave; not now if another one writes."""
+        if not self._writing.acquire(blocking=False):
+            return
+        try:
+            if self._fd is not None:
+                with contextlib.suppress(BlockingIOError):
+                    self._begun = self._begun[os.write(self._fd, self._begun) :]
+        finally:
+            self._writing.release()
 
     def drop_input(self) -> None:
         """Throw away what came and was not read. Raise Unplugged."""

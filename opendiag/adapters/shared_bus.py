@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import can
 
-from opendiag.adapters.message import from_message, to_message
+from opendiag.adapters.message import from_message, received_message
 from opendiag.errors import AdapterError
 from opendiag.frame import Frame
 
@@ -25,6 +25,7 @@ class SharedBus(can.BusABC):
         close: Callable[[], None],
     ) -> None:
         self.channel_info = f"shared {name}"
+        self._name = name
         self._send_frame = send
         self._receive_frame = receive
         self._close = close
@@ -44,9 +45,7 @@ class SharedBus(can.BusABC):
             raise can.CanOperationError(str(error)) from error
         if frame is None:
             return None, False
-        message = to_message(frame)
-        message.timestamp = (frame.time_ns or 0) / 1e9
-        return message, False
+        return received_message(frame, self._name), False
 
     def shutdown(self) -> None:
         """Leaves the owner's bus open."""

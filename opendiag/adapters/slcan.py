@@ -10,7 +10,7 @@ from typing import Any
 import can
 from can.typechecking import AutoDetectedConfig, CanFilters
 
-from opendiag.adapters.bus import AdapterBus, refuse_unknown
+from opendiag.adapters.bus import AdapterBus, refuse_unknown, seconds, weakly, whole_number
 from opendiag.adapters.inbox import Inbox
 from opendiag.adapters.reader import Reader
 from opendiag.adapters.serial_ports import found_ports
@@ -81,31 +81,32 @@ class SlcanBus(AdapterBus):
         if data_bitrate is not None and not fd:
             raise can.CanInitializationError(f"slcan on {port}: data_bitrate belongs to CAN FD: add fd=True")
         wanted = _dialect(port, dialect)
+        name = f"slcan {port}"
         settings = Settings(
-            int(bitrate),
-            int(data_bitrate or 2_000_000) if fd else None,
-            btr,
+            whole_number(name, "bitrate", bitrate),
+            whole_number(name, "data_bitrate", data_bitrate or 2_000_000) if fd else None,
+            str(btr),
             listen_only,
             timestamps,
-            acceptance_code,
-            acceptance_mask,
+            None if acceptance_code is None else whole_number(name, "acceptance_code", acceptance_code),
+            None if acceptance_mask is None else whole_number(name, "acceptance_mask", acceptance_mask),
             auto_retransmit,
         )
+        reconnect_s = seconds(name, "reconnect_s", reconnect_s)
         options = Options(
-            int(baud),
+            whole_number(name, "baud", baud),
             wanted,
             settings,
             receive_own_messages,
-            float(status_interval_s),
-            max(int(tx_window), 1),
+            seconds(name, "status_interval_s", status_interval_s),
+            max(whole_number(name, "tx_window", tx_window), 1),
             reconnects=reconnect_s > 0,
         )
-        name = f"slcan {port}"
         inbox = Inbox()
         self.listen_only = listen_only
         self._fd = fd
-        self._link = SlcanLink(name, port, options, inbox, self._tell)
-        self._reader = Reader(self._link, name, float(reconnect_s))
+        self._link = SlcanLink(name, port, options, inbox, weakly(self._tell))
+        self._reader = Reader(self._link, name, reconnect_s)
         super().__init__(name, port, inbox, can_filters, fd=fd)
         self._reader.start()
 
@@ -127,7 +128,7 @@ class SlcanBus(AdapterBus):
             raise can.CanOperationError(f"{self.name} was opened without fd=True: it sends no CAN FD frames")
         if frame.error:
             raise can.CanOperationError(f"{self.name}: SLCAN cannot send an error frame")
-        if frame.dlc > 8 and not frame.fd and not dialect.long_dlc:
+        if frame.dlc > 8 and not frame.fd and not (frame.remote and dialect.long_remote):
             raise can.CanOperationError(f"{self.name}: {dialect.what} takes no DLC of {frame.dlc} in a classic frame")
         self._link.send(frame, timeout_s)
 

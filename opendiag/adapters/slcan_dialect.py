@@ -20,7 +20,7 @@ class Dialect:
     refused counts; ``normal`` undoes them. ``stamps`` are the commands for time stamps, the best first.
     ``status`` is the command that is asked now and then: F, or E (CANable's error register).
     ``one_shot``: A0 and A1. ``acceptance``: M and m are filters. ``auto_poll``: X1 makes it push frames.
-    ``bus_off_flag`` is the bit of F that says bus-off.
+    ``long_remote``: remote frames may have a DLC above 8. ``bus_off_flag`` is the bit of F that says bus-off.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Dialect:
     one_shot: bool = False
     acceptance: bool = False
     auto_poll: bool = False
-    long_dlc: bool = False
+    long_remote: bool = False
     bus_off_flag: int = 0
 
     def __repr__(self) -> str:
@@ -81,7 +81,7 @@ _WEACT = Dialect(
     stamps=("Z2", "Z1"),
     status="F",
     acceptance=True,
-    long_dlc=True,
+    long_remote=True,
     bus_off_flag=0x10,
 )
 _WEACT_STOCK = Dialect(

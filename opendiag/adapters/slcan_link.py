@@ -83,7 +83,7 @@ class SlcanLink:
         self._tell = tell
         self._clock = HostClock()
         self._putting = threading.Lock()
-        self._next_status = 0.0
+        self._next_status = self._heard_until = 0.0
         self._failure: Exception | None = None
         self._line = SerialLine(port, options.baud or _BAUD)
         settings = options.settings
@@ -103,17 +103,20 @@ class SlcanLink:
         talk = Talk(self._line)
         talk.open_channel(self.identity.dialect, self._options.settings)
         self.splitter.reset()
+        self.stamps.reset()
         self._take(talk.rest)
 
     # --- as `Reader` wants it
 
     def read(self) -> None:
         wait_s = min(self._do_what_is_due(time.monotonic()), READ_S)
+        began = time.monotonic()
         data = self._line.read(wait_s)
         if data:
             self._take(data)
         elif wait_s == READ_S:
             self._deliver([], self.splitter.idle())
+        self._heard_until = began
 
     def reopen(self) -> None:
         self._line.open()
@@ -184,7 +187,7 @@ class SlcanLink:
                     self._line.write(b"E\r")
                 elif self.confirmed.questions_refused < _REFUSALS:
                     self.confirmed.ask(b"F\r")
-            return self.confirmed.tick(now)
+            return self.confirmed.tick(now, self._heard_until)
         return READ_S
 
     # --- in

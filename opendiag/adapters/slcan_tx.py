@@ -131,8 +131,11 @@ class ConfirmedSender:
         if entry.done and entry.frame is not None:
             self._sent(entry.frame)
 
-    def tick(self, now: float) -> float:
-        """Send again what is due, give up what was not answered; seconds until it has something to do at the latest."""
+    def tick(self, now: float, heard_until: float) -> float:
+        """Send again what is due, give up what was not answered; seconds until it has something to do at the latest.
+
+        What came until ``heard_until`` was handed to `answered`: an answer that waits to be read is none that is late.
+        """
         due = None
         with self._changed:
             answers = self.confirmed or self.refused or self.retried
@@ -140,7 +143,7 @@ class ConfirmedSender:
             for entry in list(self._waiting):
                 if entry.again:
                     due = entry
-                elif now - entry.at > limit:
+                elif heard_until - entry.at > limit:
                     self._remove(entry)
                     self.unanswered += 1
                     self._frames_unanswered += entry.frame is not None

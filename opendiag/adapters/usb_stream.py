@@ -29,6 +29,8 @@ CONTROL_MS = 1000
 _BUFFER = 4096
 #: Errors that may pass are tolerated for this long; a device that was pulled may give them before it is gone.
 _ERRORS_S = 0.5
+#: Errors that are further apart have nothing to do with each other.
+_SERIES_S = 0.2
 _PAUSE_S = 0.02
 # What libusb calls them, where there is no errno (Windows, macOS).
 _LIBUSB_NO_DEVICE, _LIBUSB_NOT_FOUND, _LIBUSB_OVERFLOW, _LIBUSB_PIPE = -4, -5, -8, -9
@@ -99,7 +101,8 @@ def tell(device: Any, request: int, value: int, data: bytes) -> None:
 class UsbStream:
     """``device`` is pyusb's, with its interface 0 claimed. One thread reads, any may write and ask.
 
-    ``read_errors`` counts transfers that failed and were tried again.
+    ``read`` gives the next transfer, empty when none comes within so many ms; it raises Unplugged. ``read_errors``
+    counts transfers that failed and were tried again.
     """
 
     def __init__(self, device: Any, endpoints: Endpoints, name: str) -> None:
@@ -114,6 +117,7 @@ class UsbStream:
         self._buffer = array("B", bytes(_BUFFER))
         self._view = memoryview(self._buffer)
         self._failing_since: float | None = None
+        self._failed_at = 0.0
         self._writing = threading.Lock()
         self._asking = threading.Lock()
         self._closed = False
@@ -121,15 +125,10 @@ class UsbStream:
             self._transfers = start_transfers(device.backend, self._handle, endpoints.bulk_in)
         except usb.core.USBError as error:
             raise self.unplugged(error) from error
+        self.read = self._read_one if self._transfers is None else self._read_ahead
 
-    def read(self, timeout_ms: int = READ_MS) -> bytes:
-        """The next transfer; empty when it is silent. Raise Unplugged."""
+    def _read_one(self, timeout_ms: int = READ_MS) -> bytes:
         try:
-            if self._transfers is not None:
-                data = self._transfers.read(timeout_ms)
-                if data and self._failing_since is not None:
-                    self._failing_since = None
-                return data
             size = self._bulk_read(self._handle, self._bulk_in, 0, self._buffer, timeout_ms)
         except usb.core.USBTimeoutError:
             self._failing_since = None
@@ -141,12 +140,24 @@ class UsbStream:
             self._failing_since = None
         return self._view[:size].tobytes()
 
+    def _read_ahead(self, timeout_ms: int = READ_MS) -> bytes:
+        try:
+            data = self._transfers.read(timeout_ms)  # type: ignore[union-attr]
+        except usb.core.USBError as error:
+            self.read_failed(error)
+            return b""
+        if data and self._failing_since is not None:
+            self._failing_since = None
+        return data
+
     def read_failed(self, error: Exception) -> None:
         """Waits a little if it may pass. Raise Unplugged if it will not."""
         if is_gone(error) or self._closed:
             raise self.unplugged(error) from error
         now = time.monotonic()
-        self._failing_since = self._failing_since or now
+        if self._failing_since is None or now - self._failed_at > _SERIES_S:
+            self._failing_since = now
+        self._failed_at = now
         if now - self._failing_since > _ERRORS_S:
             raise Unplugged(f"{self._name} cannot be read any more: {describe(error)}") from error
         self.read_errors += 1

@@ -12,7 +12,7 @@ from typing import Any
 import can
 from can.typechecking import AutoDetectedConfig, CanFilters
 
-from opendiag.adapters.bus import AdapterBus, refuse_unknown
+from opendiag.adapters.bus import AdapterBus, refuse_unknown, seconds, weakly, whole_number
 from opendiag.adapters.inbox import Inbox
 from opendiag.adapters.reader import Reader
 from opendiag.adapters.serial_ports import found_ports
@@ -80,9 +80,16 @@ class UsbCanBus(AdapterBus):
         **other: Any,
     ) -> None:
         refuse_unknown("usbcan", other, _OPTIONS)
-        port = _port(channel)
+        port = port_of(channel)
         _choice(port, "protocol", protocol, _PROTOCOLS)
         _choice(port, "frame_type", frame_type, _FRAME_TYPES)
+        status_interval_s = seconds(port, "status_interval_s", status_interval_s)
+        reconnect_s = seconds(port, "reconnect_s", reconnect_s)
+        baud = whole_number(port, "baud", baud)
+        bitrate, filter_id, filter_mask = (
+            whole_number(port, option, value)
+            for option, value in (("bitrate", bitrate), ("filter_id", filter_id), ("filter_mask", filter_mask))
+        )
         try:
             manual: ManualTiming | None = parse_timing(timing) if timing else None
             settings = Settings(
@@ -94,12 +101,12 @@ class UsbCanBus(AdapterBus):
         inbox = Inbox()
         self._settings = settings
         self.listen_only = listen_only and not loopback
-        self._link = UsbCanLink(port, (baud,) if baud else BAUD_RATES, settings, inbox, self._tell)
+        self._link = UsbCanLink(port, (baud,) if baud else BAUD_RATES, settings, inbox, weakly(self._tell))
         self._link.status_interval_s = status_interval_s
         self._link.receive_own = receive_own_messages
         self._link.looked_for = reconnect_s > 0
-        self._reader = Reader(self._link, f"usbcan {port}", reconnect_s)
-        self._link.give_up = lambda: self._reader.stopping
+        reader = self._reader = Reader(self._link, f"usbcan {port}", reconnect_s)
+        self._link.give_up = lambda: reader.stopping
         super().__init__(f"usbcan {port}", port, inbox, can_filters, fd=False)
         self._reader.start()
 
@@ -169,7 +176,8 @@ def _ports() -> list[str]:
     return [port.device for port in found_ports() if port.adapter == "usbcan" and port.device]
 
 
-def _port(channel: str | int) -> str:
+def port_of(channel: str | int) -> str:
+    """The serial port that a channel names. Raise can.CanInitializationError."""
     if not str(channel).isdecimal():
         return str(channel)
     ports = _ports()

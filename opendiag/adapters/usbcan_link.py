@@ -113,11 +113,13 @@ class UsbCanLink:
     def gone(self, reason: str) -> None:
         self._away = reason
         self._know(None)
+        self.line.close()  # Linux gives a port that somebody still has open another name when it comes back
 
     def lost(self, failure: Exception) -> None:
         self._failure = failure if isinstance(failure, can.CanError) else can.CanOperationError(describe(failure))
         self._inbox.fail(self._failure)
         self._know(None)
+        self.line.close()
 
     def _heard(self) -> None:
         statuses = self.parser.statuses

@@ -35,7 +35,7 @@ SECTIONS = {
         "decode": "Say what a capture of a CANopen bus means.",
         "explain": "Explain single frames byte by byte.",
         "nodes": "List the nodes in a capture and what they do.",
-        "eds": "Look into EDS and DCF files.",
+        "eds": "Look into EDS, DCF and XDD files, check and convert them.",
     },
     "On a bus, listening only": {
         "ports": "List adapters and buses that can be used here.",

@@ -1,185 +1,22 @@
-"""`opendiag eds`: look into device files."""
+"""`opendiag eds`: look into device files, check, compare and convert them."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
-from opendiag.cli import output
-from opendiag.cli.options import object_key
-from opendiag.dictionary import builtin, datatypes
-from opendiag.dictionary.datatypes import Value
-from opendiag.dictionary.library import load
-from opendiag.dictionary.model import NodeIdPlus, ObjectDictionary, ObjectType, Variable
-from opendiag.errors import ObjectNotFound
+from opendiag.cli.eds_convert import convert, to_dbc
+from opendiag.cli.eds_diff import diff
+from opendiag.cli.eds_lint import lint
+from opendiag.cli.eds_show import show
 
 
-@click.group(short_help="Look into EDS and DCF files.")
+@click.group(short_help="Look into EDS, DCF and XDD files, check and convert them.")
 def command() -> None:
-    """Look into EDS and DCF files, by path or bundled name."""
+    """Look into EDS, DCF, XDD, XDC and XPD files, check, compare and convert them.
+
+    FILE is a path or a bundled name.
+    """
 
 
-@command.command()
-@click.argument("file", metavar="FILE|NAME")
-@click.argument("what", required=False, metavar="[OBJECT|TEXT]")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for each value of the dictionary.")
-def show(file: str, what: str | None, as_json: bool) -> None:
-    """Show a dictionary: all objects, those with TEXT in their name, or one OBJECT (6041, 1018:01) in full."""
-    dictionary = load(file)
-    chosen, in_full = _choose(dictionary, what)
-    if as_json:
-        for variable in chosen:
-            output.Printer().json(to_dict(dictionary, variable))
-    elif in_full:
-        for place, variable in enumerate(chosen):
-            _print_full(dictionary, variable, blank=bool(place))
-    else:
-        if what is None:
-            _print_device(dictionary)
-        _print_tree(dictionary, chosen)
-    for finding in dictionary.findings:
-        output.note(str(finding))
-
-
-def _choose(dictionary: ObjectDictionary, what: str | None) -> tuple[list[Variable], bool]:
-    """The values asked for, and whether to show them in full. "feed" may be an index, and is more often a word."""
-    everything = list(dictionary.variables())
-    if what is None:
-        return everything, False
-    key = _key(what)
-    if key is not None:
-        index, subindex = key
-        chosen = [v for v in everything if v.index == index and subindex in (None, v.subindex)]
-        if chosen:
-            return chosen, True
-    text = what.casefold()
-    chosen = [variable for variable in everything if text in dictionary.name_of(variable).casefold()]
-    if not chosen:
-        raise ObjectNotFound(what if key is not None else f"with {what!r} in its name", dictionary.name)
-    return chosen, False
-
-
-def _key(what: str) -> tuple[int, int | None] | None:
-    try:
-        return object_key(what)
-    except click.BadParameter:
-        return None
-
-
-def _print_device(dictionary: ObjectDictionary) -> None:
-    device = dictionary.device
-    facts = [
-        ("device", f"{device.product_name or '-'} by {device.vendor_name or '-'}"),
-        ("vendor-ID", _hex(device.vendor_id)),
-        ("product code", _hex(device.product_code)),
-        ("revision", _hex(device.revision)),
-        ("bit rates", f"{', '.join(map(str, device.bit_rates)) or '-'} kbit/s"),
-        ("objects", f"{len(dictionary)} with {sum(1 for _ in dictionary.variables())} values"),
-    ]
-    if dictionary.node_id is not None:
-        facts.append(("node-ID", str(dictionary.node_id)))
-    for name, fact in facts:
-        click.echo(f"{name:<13} {fact}")
-    click.echo()
-
-
-def _print_tree(dictionary: ObjectDictionary, chosen: list[Variable]) -> None:
-    rows = []
-    last = None
-    for variable in chosen:
-        found = dictionary.objects[variable.index]
-        is_var = found.object_type not in (ObjectType.ARRAY, ObjectType.RECORD, ObjectType.DEFSTRUCT)
-        if not is_var and variable.index != last:
-            rows.append([f"{variable.index:04X}", found.name, found.object_type.name, "", "", "", "", ""])
-        last = variable.index
-        where = variable.text if is_var else f"  :{variable.subindex:02X}"
-        rows.append(
-            [
-                where,
-                variable.name,
-                variable.type_name,
-                variable.access,
-                "PDO" if variable.pdo_mappable else "",
-                _value_text(variable.default, variable.data_type),
-                _unit_text(variable),
-                _value_text(variable.value, variable.data_type),
-            ]
-        )
-    headings = ["object", "name", "type", "access", "", "default", "unit", "set to"]
-    if not any(variable.value is not None for variable in chosen):  # only a DCF says what a device is set to
-        rows, headings = [cells[:-1] for cells in rows], headings[:-1]
-    output.table(rows, headings)
-
-
-def _print_full(dictionary: ObjectDictionary, variable: Variable, blank: bool) -> None:
-    standard = builtin.get(variable.index, variable.subindex)
-    low, high = (_value_text(limit, variable.data_type) for limit in (variable.low, variable.high))
-    facts: list[tuple[str, str]] = [
-        ("object", f"{variable.text}  {dictionary.name_of(variable)}"),
-        ("type", variable.type_name),
-        ("access", variable.access or "not said"),
-        ("PDO", "can be mapped" if variable.pdo_mappable else "cannot be mapped"),
-        ("default", _value_text(variable.default, variable.data_type) or "none"),
-        ("limits", f"{low or 'none'} .. {high or 'none'}"),
-        ("unit", _unit_text(variable) or "not said"),
-    ]
-    if variable.value is not None:
-        facts.append(("set to", _value_text(variable.value, variable.data_type)))
-    if standard is not None:
-        facts.append((standard.source, f"{builtin.name_of(standard)}, {standard.type_name}, {standard.access}"))
-        facts += [("bit " + str(bit), name) for bit, name in standard.bits.items()]
-        facts += [("value " + str(value), name) for value, name in standard.values.items()]
-    if blank:
-        click.echo()
-    for name, fact in facts:
-        click.echo(f"{name:<10} {fact}")
-
-
-def to_dict(dictionary: ObjectDictionary, variable: Variable) -> dict[str, Any]:
-    """JSON form of a value of the dictionary."""
-    out: dict[str, Any] = {
-        "index": variable.index,
-        "sub": variable.subindex,
-        "name": dictionary.name_of(variable),
-        "type": variable.type_name,
-        "access": variable.access,
-        "pdo": variable.pdo_mappable,
-        "default": _json(variable.default),
-        "low": _json(variable.low),
-        "high": _json(variable.high),
-        "value": _json(variable.value),
-        "unit": variable.unit or None,
-        "factor": variable.factor,
-    }
-    return {key: content for key, content in out.items() if content is not None}
-
-
-def _json(value: Value | NodeIdPlus | None) -> Any:
-    if isinstance(value, NodeIdPlus):
-        return _value_text(value, 0)
-    return value.hex() if isinstance(value, bytes) else value
-
-
-def _value_text(value: Value | NodeIdPlus | None, data_type: int) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, NodeIdPlus):
-        return f"$NODEID+0x{value.offset:X}" if value.offset else "$NODEID"
-    if isinstance(value, bytes):
-        return value.hex(" ").upper()
-    if isinstance(value, int) and abs(value) > 0xFFFF:
-        bits = datatypes.bit_width(data_type) or 64
-        return f"{value} (0x{value & (1 << bits) - 1:X})"
-    return str(value)
-
-
-def _unit_text(variable: Variable) -> str:
-    if not variable.unit:
-        return ""
-    unit = variable.unit if variable.factor == 1 else f"{variable.factor:g} {variable.unit}"
-    return f"{unit} (also {variable.alt_unit})" if variable.alt_unit else unit
-
-
-def _hex(number: int | None) -> str:
-    return "-" if number is None else f"0x{number:X} ({number})"
+for each in (show, lint, diff, convert, to_dbc):
+    command.add_command(each)

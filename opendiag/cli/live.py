@@ -129,9 +129,10 @@ def network(
 
 def tell_notes(port: Port, sends: bool = True) -> None:
     """What was asked of the adapter and could not be had, and what whoever sends through it should know."""
-    of_adapter = getattr(getattr(port, "bus", None), "notes", ()) if sends else ()
-    for text in (*getattr(port, "notes", ()), *of_adapter):
-        output.note(f"{port.name}: {text}")
+    for_senders = () if sends else getattr(getattr(port, "bus", None), "notes", ())
+    for text in getattr(port, "notes", ()):
+        if text not in for_senders:
+            output.note(f"{port.name}: {text}")
 
 
 def _tell_findings(made: Network, quiet: bool) -> None:

@@ -146,11 +146,15 @@ def _around(
 ) -> Iterator[Frame | None]:
     """The frames that the ring gives out."""
     decoder = eds.decoder()
+    now = log.network.clock.now
+    last_ns, seen_at = round(now() * 1e9), now()
     for frame in _frames(log):
-        if frame is None:
-            ring.advance(round(log.network.clock.now() * 1e9))
+        if frame is None:  # the clock of the frames may be another one, or have been set since
+            ring.advance(last_ns + round((now() - seen_at) * 1e9))
             yield None
         else:
+            if frame.time_ns is not None:
+                last_ns, seen_at = frame.time_ns, now()
             records = decoder.feed(frame)
             yield from ring.add(frame)
             if any(map(fires, records)):

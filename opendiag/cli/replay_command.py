@@ -83,7 +83,7 @@ def command(file: str | None, interface: str | None, **options: Any) -> None:
         max_gap_s=options["max_gap_s"],
     )
     replay = _Replay(choice, given, name, options["time"], options["loop"])
-    replay.look(options["quiet"])
+    replay.look(options["quiet"], anyway=options["dry_run"])
     if options["dry_run"]:
         return
     with live.network(interface, quiet=options["quiet"]) as network:
@@ -115,24 +115,33 @@ class _Replay:
         self._errors = 0
         self._findings: list[Finding] = []
 
-    def look(self, quiet: bool) -> None:
-        """Say what is going to be sent. Raise click.UsageError when it is nothing, or nobody knows when."""
-        if not isinstance(self._given, str):
-            return
-        path = Path(self._given)  # a pipe can be read once only, and what is not there is for the reader to say
-        if path.exists() and (not path.is_file() or path.stat().st_size > _LOOK_BYTES):
+    def look(self, quiet: bool, anyway: bool = False) -> None:
+        """Say what is going to be sent. Raise click.UsageError when it is nothing, or nobody knows when.
+
+        ``anyway``: also of what is long, or can be read once only.
+        """
+        if not anyway and not self._can_be_read_twice():
             return
         seen = Pass(self._choice)
         for _ in self._frames(seen):
             pass
         if not seen.frames:
             raise click.UsageError(f"{self._name}: there is nothing to send: no frame passes")
+        if not self._times and not seen.seconds and self._choice.gap_s is None:
+            raise click.UsageError(f"{self._name}: once through takes no time: --gap 10ms says how fast --loop 0 goes")
         self._total = seen.frames * self._times or None
         if quiet:
             return
         often = {0: "until Ctrl-C, ", 1: ""}.get(self._times, f"{self._times} times ")
         ids = f"{len(seen.identifiers)} identifier{'s' * (len(seen.identifiers) != 1)}"
         output.note(f"{self._name}: {often}{_counted(seen.frames)} of {ids} in {seen.seconds:.3f} s{_from(seen)}.")
+
+    def _can_be_read_twice(self) -> bool:
+        """What is not there is for the reader to say."""
+        if not isinstance(self._given, str):
+            return False
+        path = Path(self._given)
+        return not path.exists() or (path.is_file() and path.stat().st_size <= _LOOK_BYTES)
 
     def run(self, sender: Transmitter, lines: RawLines | None) -> None:
         """Send it. Raise AdapterClosed."""
@@ -156,7 +165,7 @@ class _Replay:
             of = "" if self._total is None else f" of {self._total}"
             left = f"; {_counted(self._errors, 'error ')} left out" if self._errors else ""
             output.note(f"{sender.network.name}: {sender.sent}{of} sent in {sender.elapsed_s:.3f} s{left}.")
-        sender.report()
+        sender.report(late=self._choice.gap_s != 0)
         if self._ended:
             output.note(self._ended)
 

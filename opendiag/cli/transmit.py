@@ -23,6 +23,8 @@ _AGAIN_S = 0.001
 #: Frames that may wait in a simulated controller, which would take any number.
 _QUEUE = 64
 _WORTH_SAYING_S = 0.1
+#: What is later than this is not made up for: this computer slept, or the adapter is too slow.
+_STOOD_STILL_S = 0.3
 #: Nothing moves in such buses.
 _HARMLESS = ("sim", "virtual")
 
@@ -36,7 +38,8 @@ class Transmitter:
 
     ``patience_s``: how long a full transmit queue is waited for, and with ``skip_full`` what does not leave then is
     left out. That time (``held_s``) shifts all that follows, so that nothing is sent faster than it should be.
-    ``late_s`` is the worst delay for other reasons. ``refused`` counts frames by why they were not sent.
+    ``late_s`` is the worst delay for other reasons; long ones shift what follows too, by ``moved_s`` in all. ``refused``
+    counts frames by why they were not sent.
     """
 
     def __init__(self, network: Network, patience_s: float = 0.0, skip_full: bool = False) -> None:
@@ -44,6 +47,7 @@ class Transmitter:
         self.sent = 0
         self.late_s = 0.0
         self.held_s = 0.0
+        self.moved_s = 0.0
         self.refused: Counter[str] = Counter()
         self._patience_s = patience_s
         self._skip_full = skip_full
@@ -56,7 +60,7 @@ class Transmitter:
     @property
     def elapsed_s(self) -> float:
         """Since `start`."""
-        return self.network.clock.now() - self._start + self.held_s
+        return self.network.clock.now() - self._start + self.held_s + self.moved_s
 
     def start(self) -> None:
         """Now is 0 s."""
@@ -69,12 +73,19 @@ class Transmitter:
             moment = self._start + at_s
             now = clock.now()
             if now > moment:
-                self.late_s = max(self.late_s, now - moment)
+                self._late(now - moment)
             else:
                 if moment - now > _EXACT_S:
                     self.network.sleep(moment - now - _EXACT_S)
                 clock.sleep_until(moment)
             yield frame
+
+    def _late(self, seconds: float) -> None:
+        """A burst of all that should have gone out meanwhile is nothing a drive should get."""
+        self.late_s = max(self.late_s, seconds)
+        if seconds > _STOOD_STILL_S:
+            self.moved_s += seconds
+            self._start += seconds
 
     def send(self, frame: Frame) -> bool:
         """False for a frame that could not be sent. Raise Full, AdapterClosed."""
@@ -116,7 +127,10 @@ class Transmitter:
         if self.held_s >= _WORTH_SAYING_S:
             output.note(f"The transmit queue was full for {self.held_s:.1f} s; what followed was sent so much later.")
         if late and self.late_s >= _WORTH_SAYING_S:
-            output.note(f"Frames were sent up to {self.late_s:.1f} s late: this computer or the adapter is too slow.")
+            moved = f"; what followed was moved by {self.moved_s:.1f} s in all" if self.moved_s else ""
+            output.note(
+                f"Frames were sent up to {self.late_s:.1f} s late: this computer or the adapter is too slow{moved}."
+            )
         for reason, count in self.refused.most_common():
             output.note(f"{count} frame{'s' * (count != 1)} not sent: {reason}")
 

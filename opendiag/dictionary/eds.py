@@ -60,7 +60,7 @@ def parse(text: str, name: str, *, encoding: str = "utf-8") -> ObjectDictionary:
     dictionary.document = Document(text, "dcf" if layout.is_dcf else "eds", encoding)
     add_compact_pdos(dictionary)
     _check_lists(sections, layout, notes)
-    dictionary.findings = sorted(notes.findings, key=lambda finding: finding.line or 0)
+    dictionary.findings = notes.in_order()
     return dictionary
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from opendiag.dictionary.eds_sections import Notes, Section, is_count, scan
@@ -83,17 +83,12 @@ def _device_info_lines(text: str) -> Iterator[str]:
             yield line
 
 
-def extra_keys(section: Section, known: Collection[str]) -> Mapping[str, str]:
-    """The entries that opendiag gives no meaning to, as written; ``known`` in lower case."""
-    return {entry.key: entry.value for key, entry in section.entries.items() if key not in known}
-
-
 def read_file_info(sections: dict[str, Section]) -> FileInfo:
     section = sections.get("fileinfo")
     if section is None:
         return FileInfo()
     texts = {name: section.text(key.lower()) for name, key in FILE_KEYS.items()}
-    return FileInfo(**texts, extra=extra_keys(section, {key.lower() for key in FILE_KEYS.values()}))
+    return FileInfo(**texts, extra=section.others({key.lower() for key in FILE_KEYS.values()}))
 
 
 def read_device(sections: dict[str, Section], notes: Notes) -> DeviceInfo:
@@ -110,7 +105,7 @@ def read_device(sections: dict[str, Section], notes: Notes) -> DeviceInfo:
         **told,
         bit_rates=_bit_rates(section, notes),
         compact_pdo=read_number(section, "compactpdo", notes) or 0,
-        extra=extra_keys(section, known),
+        extra=section.others(known),
     )
 
 
@@ -142,7 +137,7 @@ def read_commissioning(sections: dict[str, Section], notes: Notes) -> Commission
         network_name=section.text("networkname"),
         canopen_manager=_switch(section, "canopenmanager", notes),
         lss_serial_number=read_number(section, "lss_serialnumber", notes),
-        extra=extra_keys(section, {key.lower() for key in COMMISSIONING_KEYS.values()}),
+        extra=section.others({key.lower() for key in COMMISSIONING_KEYS.values()}),
     )
 
 

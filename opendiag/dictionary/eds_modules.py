@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from opendiag.dictionary.eds_device import extra_keys, read_comments
+from opendiag.dictionary.eds_device import read_comments
 from opendiag.dictionary.eds_objects import Builder, Layout
 from opendiag.dictionary.eds_sections import Notes, Section, is_count
 from opendiag.dictionary.eds_values import entry_number, read_number
@@ -71,7 +71,7 @@ def _module(number: int, head: dict[str, Section], notes: Notes) -> Module:
         read_number(info, "productrevision", notes),
         info.text("ordercode"),
         comments,
-        extra=extra_keys(info, _INFO_KEYS),
+        extra=info.others(_INFO_KEYS),
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, NamedTuple
 
 from opendiag.dictionary.datatypes import DataType, type_name
-from opendiag.dictionary.eds_sections import Entry, Notes, Section, is_count
+from opendiag.dictionary.eds_sections import Entry, Notes, Section, is_count, short
 from opendiag.dictionary.eds_values import bad_value, entry_number, entry_value, read_factor, read_number, read_value
 from opendiag.dictionary.model import Object, ObjectType, Variable
 from opendiag.findings import Severity
@@ -14,8 +15,15 @@ from opendiag.findings import Severity
 #: CiA 301: indices below are data types, not values of the device.
 FIRST_OBJECT = 0x1000
 _ACCESS = ("ro", "wo", "rw", "rwr", "rww", "const")
+_LAST_STANDARD_TYPE = int(max(DataType))
 _STANDARD_TYPES = frozenset(int(data_type) for data_type in DataType)
+#: The usual ways to write 7, and to write nothing.
+_VAR_TEXTS = ("0x7", "7", "0x07", "0x0007", "")
+_TEXTS = {"unit": "unit", "altunit": "alt_unit", "denotation": "denotation"}
+_FACTORS = {"factor": "factor", "altfactor": "alt_factor"}
 _OBJECT_TYPES = frozenset(int(object_type) for object_type in ObjectType)
+#: Of all compact arrays of a file together; a few bytes of text can stand for a lot.
+_MAX_COMPACT = 0x10000
 _SINGLE = (ObjectType.VAR, ObjectType.DOMAIN, ObjectType.DEFTYPE)
 #: Keys of an object or member that have a meaning here; the others are kept as they are.
 VARIABLE_KEYS = frozenset(
@@ -27,15 +35,13 @@ VARIABLE_KEYS = frozenset(
 )
 
 
+#: Those of an object that say nothing of its members.
+_HEAD_KEYS = frozenset(
+    ("parametername", "objecttype", "subnumber", "datatype", "compactsubobj", "objflags", "denotation")
+)
+#: A data type has no value, so what is said of one is only kept.
+_TYPE_KEYS = _HEAD_KEYS - {"subnumber", "datatype"}
 _NONE: Mapping[str, str] = {}
-
-
-def other_keys(section: Section) -> Mapping[str, str]:
-    """The keys of an object or member that have no meaning here, as written."""
-    unknown = section.entries.keys() - VARIABLE_KEYS
-    if not unknown:
-        return _NONE
-    return {entry.key: entry.value for key, entry in section.entries.items() if key in unknown}
 
 
 @dataclass(slots=True)
@@ -70,11 +76,23 @@ def _type_aliases(layout: Layout) -> dict[int, int]:
     """
     aliases = {}
     for index, members in layout.subs.items():
-        if max(DataType) < index < FIRST_OBJECT and (base := members.get(1)) is not None:
+        if _LAST_STANDARD_TYPE < index < FIRST_OBJECT and (base := members.get(1)) is not None:
             number = read_number(base, "defaultvalue", Notes(""))
             if number is not None and number in _STANDARD_TYPES:
                 aliases[index] = number
     return aliases
+
+
+class _Lists(NamedTuple):
+    """What [xxxxName], [xxxxValue] and [xxxxDenotation] of a compact array say, by subindex."""
+
+    names: Mapping[int, Entry] = {}
+    values: Mapping[int, Entry] = {}
+    denotations: Mapping[int, Entry] = {}
+
+
+_NO_LISTS = _Lists()
+_LIST_KINDS = ("name", "value", "denotation")
 
 
 class Builder:
@@ -95,13 +113,17 @@ class Builder:
         found = self._head(index, section, object_type, compact)
         if index < FIRST_OBJECT and object_type in _SINGLE:
             return found
+        lists = self._lists(index, compact)
         if compact:
-            found.members = dict(self._compact(section, found, compact))
+            found.members = dict(self._compact(section, found, compact, lists))
+            found.extra = section.others(VARIABLE_KEYS)
         if subs or compact:
-            found.members.update(self._members(index, subs, section))
+            own = self._members(index, subs, section)
+            found.members.update(own if lists is _NO_LISTS else self._listed_too(own, lists))
             self._check_sub_number(section, len(subs), compact)
         elif object_type in _SINGLE:
             found.members[0] = self._variable(section, index, 0, found.name)
+            found.flags = found.members[0].flags
         elif object_type != ObjectType.NULL:
             sentence = f"[{section.name}] is {object_type.name} but has no members"
             self._notes.add("eds-no-members", section.line, sentence, "", "kept without values")
@@ -110,16 +132,17 @@ class Builder:
     def _head(self, index: int, section: Section, object_type: ObjectType, compact: int) -> Object:
         """The object without its members."""
         single = object_type in _SINGLE
+        is_value = single and index >= FIRST_OBJECT
         return Object(
             index,
             self._name(section, f"Object {index:04X}h"),
             object_type,
             data_type=0 if single else read_number(section, "datatype", self._notes) or 0,
             compact=compact,
-            flags=read_number(section, "objflags", self._notes) or 0,
+            flags=0 if is_value else read_number(section, "objflags", self._notes) or 0,
             denotation=section.text("denotation"),
             links=self._links(index),
-            extra=_NONE if single and index >= FIRST_OBJECT else other_keys(section),
+            extra=_NONE if is_value else section.others(_TYPE_KEYS if single else _HEAD_KEYS),
             line=section.line,
         )
 
@@ -135,7 +158,13 @@ class Builder:
         count = read_number(section, "compactsubobj", self._notes) or 0
         if count > 254:
             bad_value(section.entries["compactsubobj"], section, "more than 254", self._notes, "read as 254")
-        return min(count, 254)
+        count = min(count, 254)
+        self._notes.members += count
+        if self._notes.members > _MAX_COMPACT:
+            what = f"too much: more than {_MAX_COMPACT} members in compact arrays"
+            bad_value(section.entries["compactsubobj"], section, what, self._notes, "read as 0")
+            return 0
+        return count
 
     def _orphans(self, index: int, subs: dict[int, Section]) -> Object:
         first = min(subs.values(), key=lambda sub: sub.line)
@@ -148,7 +177,33 @@ class Builder:
         for subindex in sorted(subs):
             section = subs[subindex]
             name = self._name(section, f"Subindex {subindex:02X}h")
+            if section.text("objecttype") not in _VAR_TEXTS:
+                self._check_member_type(section)
             yield subindex, self._variable(section, index, subindex, name, parent)
+
+    def _check_member_type(self, section: Section) -> None:
+        """The model has no place for it; a writer needs it all the same."""
+        number = read_number(section, "objecttype", self._notes)
+        if number is None or number == ObjectType.VAR:
+            return
+        section.refuse("objecttype")
+        if number != ObjectType.DOMAIN:
+            line, evidence = section.line_of("objecttype"), section.text("objecttype")
+            sentence = f"[{section.name}] is a member but no VAR"
+            self._notes.add("eds-object-type", line, sentence, evidence, "read as VAR", Severity.INFO)
+
+    def _listed_too(self, members: Iterable[tuple[int, Variable]], lists: _Lists) -> Iterator[tuple[int, Variable]]:
+        """What the section of a member leaves open, the lists of a compact array may say."""
+        key = "value" if self._layout.is_dcf else "default"
+        for subindex, member in members:
+            valued, denoted = lists.values.get(subindex), lists.denotations.get(subindex)
+            if valued is not None and getattr(member, key) is None:
+                section = self._layout.compact[member.index, "value"]
+                said = entry_value(valued, section, member.data_type, self._notes)
+                member = replace(member, value=said) if key == "value" else replace(member, default=said)
+            if denoted is not None and not member.denotation:
+                member = replace(member, denotation=denoted.value)
+            yield subindex, member
 
     def _object_type(self, section: Section, has_subs: bool, is_compact: bool) -> ObjectType:
         """CiA 306: without ObjectType it is a VAR. What has members is none, whatever the file says."""
@@ -178,15 +233,28 @@ class Builder:
     def _variable(
         self, section: Section, index: int, subindex: int, name: str, parent: Section | None = None
     ) -> Variable:
-        notes = self._notes
+        notes, entries = self._notes, section.entries
         data_type = self._data_type(section, subindex, parent)
-        low = read_value(section, "lowlimit", data_type, notes)
-        high = read_value(section, "highlimit", data_type, notes)
+        low = read_value(section, "lowlimit", data_type, notes) if "lowlimit" in entries else None
+        high = read_value(section, "highlimit", data_type, notes) if "highlimit" in entries else None
         if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
             evidence = f"LowLimit={section.text('lowlimit')} HighLimit={section.text('highlimit')}"
             sentence = f"LowLimit of [{section.name}] is above HighLimit"
             notes.add("eds-limits-crossed", section.line_of("lowlimit"), sentence, evidence, "both left out")
             low = high = None
+            section.refuse("lowlimit")
+            section.refuse("highlimit")
+        told: dict[str, Any] = {}
+        if "parametervalue" in entries:
+            told["value"] = read_value(section, "parametervalue", data_type, notes)
+        for key, attribute in _FACTORS.items():
+            if key in entries:
+                told[attribute] = read_factor(section, key, notes)
+        for key, attribute in _TEXTS.items():
+            if key in entries:
+                told[attribute] = entries[key].value
+        if "objflags" in entries:
+            told["flags"] = read_number(section, "objflags", notes) or 0
         return Variable(
             index,
             subindex,
@@ -197,14 +265,8 @@ class Builder:
             low=low,
             high=high,
             pdo_mappable=bool(read_number(section, "pdomapping", notes)),
-            value=read_value(section, "parametervalue", data_type, notes),
-            unit=section.text("unit"),
-            factor=read_factor(section, "factor", notes),
-            alt_unit=section.text("altunit"),
-            alt_factor=read_factor(section, "altfactor", notes),
-            denotation=section.text("denotation"),
-            flags=read_number(section, "objflags", notes) or 0,
-            extra=other_keys(section),
+            **told,
+            extra=section.others(VARIABLE_KEYS),
             line=section.line,
         )
 
@@ -256,6 +318,7 @@ class Builder:
         else:
             sentence = f"[{section.name}] has an unknown AccessType"
             self._notes.add("eds-bad-access", line, sentence, f"AccessType={text}", "access is not known")
+            section.refuse("accesstype")
         return ""
 
     def _check_sub_number(self, section: Section, found: int, compact: int) -> None:
@@ -268,33 +331,33 @@ class Builder:
             line = section.line_of("subnumber")
             self._notes.add("eds-sub-number", line, sentence, "", "those that are there were read", Severity.INFO)
 
-    def _compact(self, section: Section, parent: Object, count: int) -> Iterator[tuple[int, Variable]]:
+    def _compact(self, section: Section, parent: Object, count: int, lists: _Lists) -> Iterator[tuple[int, Variable]]:
         """Members 0..count of an array written as one section (CompactSubObj)."""
         index = parent.index
         yield 0, Variable(index, 0, "NrOfObjects", DataType.UNSIGNED8, "ro", default=count, line=section.line)
         pattern = self._variable(section, index, 1, parent.name)
-        names = self._compact_entries(index, "name", count)
-        values = self._compact_entries(index, "value", count)
-        denotations = self._compact_entries(index, "denotation", count)
+        usual = {each.name: getattr(pattern, each.name) for each in fields(Variable)}  # replace() is slow
         for subindex in range(1, count + 1):
-            named, valued = names.get(subindex), values.get(subindex)
+            named, valued = lists.names.get(subindex), lists.values.get(subindex)
             default, value = pattern.default, pattern.value
             if valued is not None:
                 special = entry_value(valued, self._layout.compact[index, "value"], pattern.data_type, self._notes)
                 default, value = (default, special) if self._layout.is_dcf else (special, value)
-            name = named.value if named else f"{parent.name}{subindex}"
-            denoted = denotations.get(subindex)
-            yield (
-                subindex,
-                replace(
-                    pattern,
-                    subindex=subindex,
-                    name=name,
-                    default=default,
-                    value=value,
-                    denotation=denoted.value if denoted else pattern.denotation,
-                ),
-            )
+            denoted = lists.denotations.get(subindex)
+            usual |= {
+                "subindex": subindex,
+                "name": named.value if named else f"{short(parent.name)}{subindex}",
+                "default": default,
+                "value": value,
+                "denotation": denoted.value if denoted else pattern.denotation,
+            }
+            yield subindex, Variable(**usual)
+
+    def _lists(self, index: int, count: int) -> _Lists:
+        compact = self._layout.compact
+        if not compact or not any((index, kind) in compact for kind in _LIST_KINDS):
+            return _NO_LISTS
+        return _Lists(*(self._compact_entries(index, kind, count or 254) for kind in _LIST_KINDS))
 
     def _compact_entries(self, index: int, kind: str, count: int) -> dict[int, Entry]:
         """Read what [xxxxName] or [xxxxValue] says, by subindex."""

@@ -126,6 +126,14 @@ def _texts(extra: Mapping[str, str]) -> dict[str, str]:
     return {key: one_line(text) for key, text in extra.items()}
 
 
+def _and_extra(entries: dict[str, str], extra: Mapping[str, str]) -> dict[str, str]:
+    """A value that could not be used is among ``extra`` until another one takes its place."""
+    if not extra:
+        return entries
+    known = {key.lower() for key in entries}
+    return entries | {key: text for key, text in _texts(extra).items() if key.lower() not in known}
+
+
 def _numbered(count_key: str, values: Iterable[str]) -> dict[str, str]:
     """A counted list: 1=, 2=, ..."""
     entries = {str(number): value for number, value in enumerate(values, 1)}
@@ -166,7 +174,7 @@ def _device(device: DeviceInfo) -> dict[str, str]:
             entries[keys[name]] = one_line(value)
         elif isinstance(value, int) and (value or name != "compact_pdo"):
             entries[keys[name]] = decimal(value)
-    return entries | _texts(device.extra)
+    return _and_extra(entries, device.extra)
 
 
 def _commissioning(place: Commissioning) -> dict[str, str]:
@@ -178,7 +186,7 @@ def _commissioning(place: Commissioning) -> dict[str, str]:
                 entries[key] = one_line(value)
         elif value is not None:
             entries[key] = hexadecimal(value, 8) if name == "lss_serial_number" else decimal(value)
-    return entries | _texts(place.extra)
+    return _and_extra(entries, place.extra)
 
 
 def _modules(dictionary: ObjectDictionary, dcf: bool) -> Iterator[Block]:
@@ -246,15 +254,18 @@ def _head(found: Object) -> dict[str, str]:
         entries["ObjFlags"] = decimal(found.flags)
     if found.denotation:
         entries["Denotation"] = one_line(found.denotation)
-    return entries | _texts(found.extra)
+    return _and_extra(entries, found.extra)
 
 
 def _single(found: Object, was: Object | None) -> dict[str, str]:
-    """An object that is its only member. What both say of it is what was changed of them."""
+    """An object that is its only member. Of what both say of it the one that was changed counts."""
     member = found.members[0]
-    name = member.name if was is not None and was.name == found.name else found.name
-    flags = member.flags if was is not None and was.flags == found.flags else found.flags
-    denotation = member.denotation if was is not None and was.denotation == found.denotation else found.denotation
+    if was is None:
+        name, flags, denotation = found.name, found.flags or member.flags, found.denotation or member.denotation
+    else:
+        name = member.name if was.name == found.name else found.name
+        flags = member.flags if was.flags == found.flags else found.flags
+        denotation = member.denotation if was.denotation == found.denotation else found.denotation
     member = replace(member, flags=flags, denotation=denotation)
     assumed = DataType.DOMAIN if found.object_type == ObjectType.DOMAIN else 0
     return _variable(member, name, found.object_type, _type_text(member.data_type, assumed))
@@ -276,8 +287,10 @@ def _variable(variable: Variable, name: str, object_type: ObjectType, data_type:
         "AltUnit": one_line(variable.alt_unit),
         "AltFactor": "" if variable.alt_factor == 1.0 else factor_text(variable.alt_factor),
     }
-    entries: dict[str, str] = {"ParameterName": one_line(name), "ObjectType": hexadecimal(object_type, 1)}
-    return entries | {key: text for key, text in optional.items() if text} | _texts(variable.extra)
+    entries: dict[str, str] = {"ParameterName": one_line(name)}
+    if "objecttype" not in map(str.lower, variable.extra):  # of a member that calls itself something else
+        entries["ObjectType"] = hexadecimal(object_type, 1)
+    return _and_extra(entries | {key: text for key, text in optional.items() if text}, variable.extra)
 
 
 def _type_text(data_type: int, assumed: int) -> str:
@@ -312,7 +325,8 @@ def _compact(found: Object, name: str, dcf: bool) -> list[Block] | None:
     if not all(text for told in lists.values() for text in told.values()):
         return None
     head = _variable(pattern, found.name, found.object_type, _type_text(found.data_type, 0))
-    head["CompactSubObj"] = decimal(count)
+    if "compactsubobj" not in map(str.lower, pattern.extra):  # of a file that says more than there can be
+        head["CompactSubObj"] = decimal(count)
     blocks = [Block(name, head)]
     for kind, told in lists.items():
         if told:

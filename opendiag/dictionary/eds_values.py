@@ -17,8 +17,13 @@ from opendiag.dictionary.eds_sections import Entry, Notes, Section
 from opendiag.dictionary.model import NodeIdPlus
 from opendiag.findings import Severity
 
-_NODE_ID = re.compile(r"\$?\s*NODE_?ID", re.IGNORECASE)
+_NODE_ID = re.compile(r"\$?NODE_?ID", re.IGNORECASE)  # in a text without blanks
 _TERM = re.compile(r"([+-]?)([^+-]+)")
+#: Of the integer types but BOOLEAN.
+_RANGES = {t: span for t in map(int, DataType) if (span := datatypes.integer_range(t)) and t != DataType.BOOLEAN}
+_MIN_NODE_ID, _MAX_NODE_ID = 1, 127
+_MAX_OFFSET = 1 << 32
+_LIMITS = ("lowlimit", "highlimit")
 _WORDS = {"true": 1, "yes": 1, "false": 0, "no": 0}
 _TEXT_TYPES = (DataType.VISIBLE_STRING, DataType.UNICODE_STRING)
 _BYTE_TYPES = (DataType.OCTET_STRING, DataType.DOMAIN)
@@ -82,6 +87,12 @@ def read_number(section: Section, key: str, notes: Notes) -> int | None:
 def entry_number(entry: Entry, section: Section, notes: Notes) -> int | None:
     """Like `read_number`, for an entry already at hand."""
     try:
+        plain = int(entry.value, 0)
+        if 0 <= plain < 1 << 64:
+            return plain
+    except ValueError:
+        pass
+    try:
         number = _spelt(entry.value)
     except ValueError:
         bad_value(entry, section, "not a number", notes)
@@ -94,7 +105,8 @@ def entry_number(entry: Entry, section: Section, notes: Notes) -> int | None:
 
 
 def bad_value(entry: Entry, section: Section, what: str, notes: Notes, assumed: str = "read as if left out") -> None:
-    """Note a value that cannot be used."""
+    """Note a value that cannot be used; it is kept as written."""
+    section.refuse(entry.key)
     sentence = f"{entry.key} of [{section.name}] is {what}"
     notes.add("eds-bad-value", entry.line, sentence, f"{entry.key}={entry.value}", assumed)
 
@@ -114,6 +126,14 @@ def read_value(section: Section, key: str, data_type: int, notes: Notes) -> Valu
 
 def entry_value(entry: Entry, section: Section, data_type: int, notes: Notes) -> Value | NodeIdPlus | None:
     """Like `read_value`, for an entry already at hand."""
+    span = _RANGES.get(data_type)
+    if span is not None:
+        try:
+            plain = int(entry.value, 0)
+            if span[0] <= plain <= span[1]:
+                return plain  # by far the most
+        except ValueError:
+            pass
     if data_type in _TEXT_TYPES:
         return entry.value
     if data_type in _BYTE_TYPES:
@@ -121,11 +141,11 @@ def entry_value(entry: Entry, section: Section, data_type: int, notes: Notes) ->
     try:
         if data_type in _REALS:
             return _real(entry, section, data_type, notes)
-        if _NODE_ID.search(entry.value):
-            return _node_id_formula(entry, section, notes)
-        number = _spelt(entry.value)
+        if "NODE" in entry.value.upper() and _NODE_ID.search("".join(entry.value.split())):
+            return _node_id_formula(entry, section, data_type, notes)
         if data_type in _TIME_TYPES:
-            return datatypes.decode_value(data_type, _time_bytes(number.value))
+            return _time(entry, section, data_type, notes)
+        number = _spelt(entry.value)
     except ValueError:
         if datatypes.bit_width(data_type) is None:
             return entry.value
@@ -149,16 +169,24 @@ def _bytes(entry: Entry, section: Section, notes: Notes) -> bytes | None:
         return text.encode()
 
 
-def _time_bytes(value: int) -> bytes:
-    if not 0 <= value < 1 << 48:
-        raise ValueError(f"{value} is no 48 bits of time")
-    return value.to_bytes(6, "little")
+def _time(entry: Entry, section: Section, data_type: int, notes: Notes) -> Value:
+    """Its 48 bits as one number; or days and milliseconds, as lely-core writes them. Raise ValueError."""
+    days, blank, ms = entry.value.partition(" ")
+    if blank and days.isdigit() and ms.isdigit() and len(days) <= 5 and len(ms) <= 10:
+        bits = int(days) << 32 | int(ms)
+        number = _Number(bits, "eds-number-form", f"read as {days} days and {ms} ms")
+    else:
+        number = _spelt(entry.value)
+    if not 0 <= number.value < 1 << 48:
+        raise ValueError(f"{entry.value!r} is no 48 bits of time")
+    value = datatypes.decode_value(data_type, number.value.to_bytes(6, "little"))
+    _remark(number, entry, section, notes)
+    return value
 
 
-def _node_id_formula(entry: Entry, section: Section, notes: Notes) -> NodeIdPlus:
+def _node_id_formula(entry: Entry, section: Section, data_type: int, notes: Notes) -> NodeIdPlus | None:
     """``$NODEID+0x180``, ``0x180+$NODEID``, ``$NODEID``. Raise ValueError for anything but one $NODEID plus numbers."""
-    body, times = _NODE_ID.subn("n", entry.value.partition(";")[0])
-    body = "".join(body.split())
+    body, times = _NODE_ID.subn("n", "".join(entry.value.partition(";")[0].split()))
     terms = _TERM.findall(body)
     if times != 1 or "".join(sign + term for sign, term in terms) != body:
         raise ValueError(f"{entry.value!r} is no sum of $NODEID and a number")
@@ -168,6 +196,11 @@ def _node_id_formula(entry: Entry, section: Section, notes: Notes) -> NodeIdPlus
             raise ValueError(f"{entry.value!r} is no sum of $NODEID and a number")
         value = 0 if term == "n" else _spelt(term).value
         offset += -value if sign == "-" else value
+    low, high = _RANGES.get(data_type, (0, _MAX_OFFSET))
+    if not low <= offset + _MIN_NODE_ID <= offset + _MAX_NODE_ID <= high:
+        section.refuse(entry.key)
+        _does_not_fit("eds-out-of-range", entry, section, data_type, notes, "read as if left out")
+        return None
     if "$" not in entry.value:
         number = _Number(0, "eds-number-form", f"read as $NODEID+{offset:#x}")
         _remark(number, entry, section, notes)
@@ -183,11 +216,12 @@ def _real(entry: Entry, section: Section, data_type: int, notes: Notes) -> float
             return float(struct.unpack(real, struct.pack(bits, int(text, 16)))[0])
         except struct.error as error:
             raise ValueError(f"{text!r} has more bits than the type") from error
-    if text.count(",") == 1 and "." not in text:
-        text = text.replace(",", ".")
-        number = _Number(0, "eds-number-form", f"read as {text}")
-        _remark(number, entry, section, notes)
-    return float(text)
+    plain = text.replace(",", ".") if text.count(",") == 1 and "." not in text else text
+    plain = plain[:-1] if plain[-1:] in ("f", "F") and plain[-2:-1] in "0123456789." else plain  # as in C
+    value = float(plain)
+    if plain != text:
+        _remark(_Number(0, "eds-number-form", f"read as {plain}"), entry, section, notes)
+    return value
 
 
 def _fit(value: int, entry: Entry, section: Section, data_type: int, notes: Notes) -> Value | None:
@@ -207,15 +241,23 @@ def _fit(value: int, entry: Entry, section: Section, data_type: int, notes: Note
     bits = datatypes.BIT_WIDTHS[data_type]
     is_hex = entry.value[:2].lower() == "0x"
     # A decimal limit beyond the type bounds nothing, rather than being a negative number in disguise.
-    is_limit = entry.key.lower() in ("lowlimit", "highlimit")
-    wrapped = _wrapped(value, bits, low < 0) if is_hex or not is_limit else None
-    evidence = f"{entry.key}={entry.value}"
-    sentence = f"{entry.key} of [{section.name}] does not fit {datatypes.type_name(data_type)}"
+    key = entry.key.lower()
+    wrapped = _wrapped(value, bits, low < 0) if is_hex or key not in _LIMITS else None
+    if wrapped is None and key == ("lowlimit" if value < low else "highlimit"):
+        _does_not_fit("eds-out-of-range", entry, section, data_type, notes, "kept, though it bounds nothing")
+        return value
     if wrapped is None:
-        notes.add("eds-out-of-range", entry.line, sentence, evidence, "read as if left out")
+        section.refuse(entry.key)
+        _does_not_fit("eds-out-of-range", entry, section, data_type, notes, "read as if left out")
     elif not (low < 0 and 0 < value < 1 << bits and is_hex):
-        notes.add("eds-wrapped-number", entry.line, sentence, evidence, f"read as {wrapped}", Severity.INFO)
+        _does_not_fit("eds-wrapped-number", entry, section, data_type, notes, f"read as {wrapped}")
     return wrapped
+
+
+def _does_not_fit(code: str, entry: Entry, section: Section, data_type: int, notes: Notes, assumed: str) -> None:
+    severity = Severity.INFO if code == "eds-wrapped-number" else Severity.WARNING
+    sentence = f"{entry.key} of [{section.name}] does not fit {datatypes.type_name(data_type)}"
+    notes.add(code, entry.line, sentence, f"{entry.key}={entry.value}", assumed, severity)
 
 
 def _wrapped(value: int, bits: int, signed: bool) -> int | None:

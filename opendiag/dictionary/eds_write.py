@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 
 from opendiag.dictionary.document import Document
+from opendiag.dictionary.eds import parse
 from opendiag.dictionary.eds_lines import line_end
 from opendiag.dictionary.eds_patch import patched
 from opendiag.dictionary.eds_render import Block, render
@@ -65,6 +66,8 @@ def dcf_text(
 def write(dictionary: ObjectDictionary, path: str | Path, *, canonical: bool = False) -> None:
     """Write an EDS or a DCF, by the suffix of ``path``; a file that is there is replaced.
 
+    What was read from a file with this suffix stays what it is: there are DCFs named .eds.
+
     The bytes are of the encoding the dictionary was read from, and of UTF-8 where there is none or it lacks a letter.
 
     Raises DictionaryFileError for another suffix, and when the file cannot be written.
@@ -73,8 +76,10 @@ def write(dictionary: ObjectDictionary, path: str | Path, *, canonical: bool = F
     suffix = path.suffix.lower()
     if suffix not in (".eds", ".dcf"):
         raise DictionaryFileError(str(path), None, f"written are .eds and .dcf, not {path.suffix or 'no suffix'}")
-    text = (eds_text if suffix == ".eds" else dcf_text)(dictionary, canonical=canonical)
     document = _document(dictionary)
+    stays = document is not None and suffix == PurePath(dictionary.name).suffix.lower()
+    is_eds = suffix == ".eds" and not (stays and _is_dcf(dictionary))
+    text = (eds_text if is_eds else dcf_text)(dictionary, canonical=canonical)
     try:
         path.write_bytes(_encoded(text, document.encoding if document else "utf-8"))
     except OSError as error:
@@ -103,7 +108,10 @@ def _text(dictionary: ObjectDictionary, dcf: bool, canonical: bool) -> str:
     document = _document(dictionary)
     if document is not None and not canonical:
         return patched(dictionary, document, dcf=dcf)
-    return canonical_text(render(dictionary, dcf=dcf), "\r\n" if document is None else line_end(document.text))
+    if document is None:
+        return canonical_text(render(dictionary, dcf=dcf), "\r\n")
+    was = parse(document.text, dictionary.name).objects
+    return canonical_text(render(dictionary, dcf=dcf, was=was), line_end(document.text))
 
 
 def canonical_text(blocks: Iterable[Block], end: str) -> str:

@@ -51,7 +51,12 @@ def load(name_or_path: str | Path, *, strict: bool | Severity = False) -> Object
         if key not in bundled:
             raise UnknownDictionary(name, sorted(bundled))
         name, path = key, bundled[key]
-    dictionary = _load_file(path, name)
+    return load_bytes(_read(path, name), name, strict=strict)
+
+
+def load_bytes(raw: bytes, name: str, *, strict: bool | Severity = False) -> ObjectDictionary:
+    """Like `load`, for the bytes of a file that are already at hand; ``name`` is what to call it."""
+    dictionary = _parsed(raw, name)
     least = Severity.WARNING if strict is True else strict
     if least:
         found = [finding for finding in dictionary.findings if finding.severity >= least]
@@ -67,8 +72,7 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _load_file(path: Path, name: str) -> ObjectDictionary:
-    raw = _read(path, name)
+def _parsed(raw: bytes, name: str) -> ObjectDictionary:
     if xml_tree.is_xml(raw):
         return xdd.parse_xml(raw, name)
     text, encoding, findings = encodings.decode(raw, name)
@@ -137,7 +141,7 @@ class Library:
     def _load(self, candidate: _Candidate) -> ObjectDictionary | None:
         if candidate.path not in self._loaded:
             try:
-                self._loaded[candidate.path] = _load_file(candidate.path, candidate.name)
+                self._loaded[candidate.path] = _parsed(_read(candidate.path, candidate.name), candidate.name)
             except DictionaryFileError as error:
                 self._leave_out(error)
                 self._loaded[candidate.path] = None

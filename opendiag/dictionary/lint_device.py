@@ -35,8 +35,11 @@ def _check_identity(report: Report, device: DeviceInfo) -> None:
         held = number_of(report.dictionary.get(0x1018, subindex), report.node_id)
         if said is not None and held is not None and said != held and held:
             sentence = f"{key} is 0x{said:X} and 1018:0{subindex} is 0x{held:X}"
-            severity = Severity.INFO if name == "revision" else Severity.WARNING
-            report.add_device("lint-identity", severity, sentence, key, "A device of this type will not be recognised.")
+            if name == "revision":
+                report.add_device("lint-identity", Severity.INFO, sentence, key)
+                continue
+            advice = "A device of this type will not be recognised."
+            report.add_device("lint-identity", Severity.WARNING, sentence, key, advice)
         elif said is None and name != "revision" and device != DeviceInfo():
             advice = "The file cannot be found by what a device reports."
             report.add_device("lint-no-identity", Severity.INFO, f"no {key}", key, advice)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from opendiag.dictionary import datatypes
+from opendiag.dictionary.datatypes import DataType
 from opendiag.dictionary.lint_report import HELD, Report
 from opendiag.dictionary.model import Object, ObjectType, Variable
 from opendiag.dictionary.pdos import number_of
@@ -18,7 +18,10 @@ _WITH_MEMBERS = (ObjectType.ARRAY, ObjectType.RECORD)
 _LAST_SUBINDEX = 0xFE
 #: Their sub-index 0 counts what is in use, not what is there.
 _COUNTS = ((0x1003, 0x1003), (0x1600, 0x17FF), (0x1A00, 0x1BFF), (0x1FA0, 0x1FCF))
-_NO_WIDTH_BITS = 64
+_NO_LENGTH = (DataType.VISIBLE_STRING, DataType.OCTET_STRING, DataType.UNICODE_STRING, DataType.DOMAIN)
+_PDO_BITS = 64
+#: Sub-indices to name in one sentence.
+_ENOUGH = 4
 
 
 def check_objects(report: Report) -> None:
@@ -48,9 +51,7 @@ def _check_error_control(report: Report) -> None:
         sentence = "neither heartbeat (1017h) nor node guarding (100Ch and 100Dh)"
         advice = "Nobody can notice that the device is gone."
         report.add("lint-no-error-control", Severity.WARNING, sentence, advice=advice)
-    producer, guard, factor = (
-        report.dictionary.get(index, 0) for index in (_PRODUCER, _GUARD_TIME, _LIFE_TIME_FACTOR)
-    )
+    producer, guard, factor = (report.dictionary.get(index, 0) for index in (_PRODUCER, _GUARD_TIME, _LIFE_TIME_FACTOR))
     if producer is not None and all(number_of(each, report.node_id) for each in (producer, guard, factor)):
         sentence = "heartbeat and node guarding are both switched on"
         advice = "Only one of them is allowed; heartbeat comes first."
@@ -79,9 +80,11 @@ def _check_members(report: Report, found: Object) -> None:
         report.add("lint-no-subindex-0", Severity.WARNING, sentence, found, advice=advice)
     else:
         _check_highest(report, found, found.members[0])
-    for name, first, again in _same_names(found):
-        sentence = f"{again.text} is called {name!r} like {first.text}"
-        report.add("lint-same-name", Severity.INFO, sentence, again, ("parametername",))
+    # The members of an array are alike: that they share their name is usual.
+    for name, same in _same_names(found) if found.object_type is ObjectType.RECORD else ():
+        which = ", ".join(f"{variable.subindex:02X}" for variable in same[:_ENOUGH]) + ", .." * (len(same) > _ENOUGH)
+        sentence = f"{len(same)} members of {text} are called {name!r}: {which}"
+        report.add("lint-same-name", Severity.INFO, sentence, same[1], ("parametername",))
 
 
 def _check_highest(report: Report, found: Object, zero: Variable) -> None:
@@ -97,13 +100,14 @@ def _check_highest(report: Report, found: Object, zero: Variable) -> None:
     report.add("lint-highest-subindex", severity, sentence, zero, HELD)
 
 
-def _same_names(found: Object) -> Iterator[tuple[str, Variable, Variable]]:
-    known: dict[str, Variable] = {}
+def _same_names(found: Object) -> Iterator[tuple[str, list[Variable]]]:
+    known: dict[str, list[Variable]] = {}
     for subindex in sorted(found.members):
         variable = found.members[subindex]
-        first = known.setdefault(variable.name.casefold(), variable)
-        if first is not variable:
-            yield variable.name, first, variable
+        known.setdefault(variable.name.casefold(), []).append(variable)
+    for same in known.values():
+        if len(same) > 1:
+            yield same[0].name, same
 
 
 def _check_access(report: Report, variable: Variable) -> None:
@@ -114,8 +118,8 @@ def _check_access(report: Report, variable: Variable) -> None:
     elif variable.access == "const" and variable.pdo_mappable:
         sentence = f"{text} is a constant that can be mapped into a PDO"
         report.add("lint-access", Severity.INFO, sentence, variable, ("pdomapping",))
-    if variable.pdo_mappable and variable.data_type in datatypes.TEXT_AND_BYTES:
+    if variable.pdo_mappable and variable.data_type in _NO_LENGTH:
         held = variable.configured(report.node_id or 1)
-        if not isinstance(held, str | bytes) or 8 * len(held) > _NO_WIDTH_BITS:
+        if not isinstance(held, str | bytes) or 8 * len(held) > _PDO_BITS:
             sentence = f"{text} can be mapped into a PDO, and a {variable.type_name} has no fixed length"
             report.add("lint-mappable-type", Severity.INFO, sentence, variable, ("pdomapping",))

@@ -108,10 +108,6 @@ class Report:
         line, evidence = self.places.in_section(key.lower(), "devicecomissioning", "devicecommissioning")
         self._add(code, severity, sentence, line, evidence, advice)
 
-    def _add(
-        self, code: str, severity: Severity, sentence: str, line: int | None, evidence: str, advice: str
-    ) -> None:
+    def _add(self, code: str, severity: Severity, sentence: str, line: int | None, evidence: str, advice: str) -> None:
         file = self.dictionary.name
-        self.findings.append(
-            Finding(code, severity, sentence, file, line, evidence, node=self.node_id, advice=advice)
-        )
+        self.findings.append(Finding(code, severity, sentence, file, line, evidence, node=self.node_id, advice=advice))

@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from opendiag.dictionary.datatypes import Value, type_name
 from opendiag.dictionary.document import Document
 from opendiag.errors import ObjectNotFound
 from opendiag.findings import Finding
+
+if TYPE_CHECKING:
+    import canopen
 
 _NOTHING: Mapping[int, str] = {}
 _NO_KEYS: Mapping[str, str] = {}
@@ -248,6 +252,38 @@ class ObjectDictionary:
     def __len__(self) -> int:
         """Number of indices."""
         return len(self.objects)
+
+    def __iter__(self) -> Iterator[Object]:
+        """Every object, in order of index."""
+        return iter([self.objects[index] for index in sorted(self.objects)])
+
+    def find(self, name: str) -> Variable | Object:
+        """The object or member of this name: "Statusword", "Identity Object.Vendor ID", "6041", "6041:00".
+
+        Capitals, blanks, hyphens and underscores make no difference. An object that is a single value is found as that.
+
+        Raises ObjectNotFound, which says what comes close.
+        """
+        from opendiag.dictionary import names
+
+        index, subindex = names.find(name, self)
+        found = self.objects.get(index)
+        if found is None:
+            raise ObjectNotFound(f"{index:04X}", self.name)
+        if subindex is None and (found.object_type in (ObjectType.ARRAY, ObjectType.RECORD) or 0 not in found.members):
+            return found
+        return self[index, subindex or 0]
+
+    def to_canopen(self, node_id: int | None = None) -> canopen.ObjectDictionary:
+        """The same objects for the package `canopen`, say for its `RemoteNode`.
+
+        ``node_id`` makes numbers of the defaults that depend on it; that of a DCF is known.
+
+        Raises MissingDependency when the package is not installed.
+        """
+        from opendiag.dictionary.canopen_bridge import to_canopen
+
+        return to_canopen(self, node_id)
 
     def variables(self) -> Iterator[Variable]:
         """Every value, in order of index and subindex."""

@@ -14,6 +14,8 @@ from opendiag.wire.pdo import DAM_MPDO, SAM_MPDO, MappingEntry
 _RPDO = (0x1400, 0x1600)
 _TPDO = (0x1800, 0x1A00)
 _PDOS = 512
+#: Of a mapping (CiA 301): whatever sub-index 0 says, there are no more.
+_MAX_ENTRIES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,14 @@ class Pdo:
     """``number`` counts from 1. ``count`` is sub-index 0 of the mapping; None when the file does not say.
 
     ``mapped`` are the entries in use, as far as the file says what they are; ``missing`` the sub-indices it does not.
-    ``cob_id`` is None when the file does not say, or only as a formula and there is no node-ID.
+    ``cob_id`` is None when the file does not say, or only as a formula and there is no node-ID; ``valid`` is what
+    its bit 31 says in any case.
     """
 
     transmit: bool
     number: int
     cob_id: CobId | None
+    valid: bool
     transmission_type: int | None
     count: int | None
     mapped: tuple[Mapped, ...] = ()
@@ -59,11 +63,6 @@ class Pdo:
     @property
     def multiplexed(self) -> bool:
         return self.count in (SAM_MPDO, DAM_MPDO)
-
-    @property
-    def valid(self) -> bool:
-        """Is it in use, as far as its COB-ID says?"""
-        return self.cob_id is not None and not self.cob_id.bit_31
 
     @property
     def bits(self) -> int:
@@ -97,12 +96,14 @@ def _pdo(
     dictionary: ObjectDictionary, node_id: int | None, transmit: bool, number: int, communication: int, mapping: int
 ) -> Pdo:
     cob_id = number_of(dictionary.get(communication, 1), node_id)
+    word = number_of(dictionary.get(communication, 1), node_id or 0)
     count = number_of(dictionary.get(mapping, 0), node_id)
     mapped, missing = _mapped(dictionary, node_id, mapping, count or 0)
     return Pdo(
         transmit,
         number + 1,
         None if cob_id is None else CobId.decode(cob_id),
+        word is not None and not CobId.decode(word).bit_31,
         number_of(dictionary.get(communication, 2), node_id),
         count,
         mapped,
@@ -117,7 +118,7 @@ def _mapped(
     if count in (SAM_MPDO, DAM_MPDO):
         return (), ()
     mapped, missing, bit = [], [], 0
-    for subindex in range(1, count + 1):
+    for subindex in range(1, min(count, _MAX_ENTRIES) + 1):
         variable = dictionary.get(index, subindex)
         word = number_of(variable, node_id)
         if variable is None or not word:

@@ -51,7 +51,7 @@ def parse_xml(data: str | bytes, name: str) -> ObjectDictionary:
     read_channels(dictionary, profiles, notes)
     dictionary.document = Document(text, "xdd", encoding)
     _note_the_rest(dictionary, profiles, notes)
-    dictionary.findings = sorted(notes.findings, key=lambda finding: finding.line or 0)
+    dictionary.findings = notes.in_order()
     return dictionary
 
 

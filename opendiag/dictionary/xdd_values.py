@@ -120,13 +120,16 @@ def _is_number_beside_zero(text: str) -> bool:
 
 
 def extra_of(element: Element, chain: Chain, allowed: Iterable[Element]) -> Mapping[str, str]:
-    """What is said beside that: Description, the properties of the tool that wrote the file, and unknown attributes.
+    """What is said beside that: Description, a Label that is not the name, properties, unknown attributes.
 
+    Properties are what the tool that wrote the file keeps there.
     Keys that mean something in an EDS get the word XDD before them: there they would mean something else.
     """
     found = dict(attributes_beside(element, _OBJECT_KEYS))
     if description := next((text for each in chain.elements if (text := lines_of(each, "description"))), ""):
         found["Description"] = description
+    if (label := chain.label()) and label != " ".join(element.get("name").split() or label.split()):
+        found["Label"] = label
     for each in chain.elements:
         for key, value in attributes_beside(each, _PARAMETER_KEYS).items():
             found.setdefault(key, value)

@@ -79,10 +79,10 @@ class _Reader:
     def __init__(self, name: str, skipped_lines: int) -> None:
         self._name = name
         self._skipped = skipped_lines
-        self._root: Element | None = None
-        self._open: list[Element] = []
+        self._document = Element("", 0, _NO_ATTRIBUTES)  # around the root
+        self._open = [self._document]
         self._count = 0
-        self._parts: list[list[str] | None] = []
+        self._parts: list[list[str] | None] = [None]
         self._local: dict[str, str] = {}
         self._parser = expat.ParserCreate()
         self._parser.buffer_text = True
@@ -99,25 +99,20 @@ class _Reader:
             raise DictionaryFileError(self._name, error.lineno + self._skipped, reason) from error
         except UnicodeEncodeError as error:  # a lone surrogate, which is no character
             raise DictionaryFileError(self._name, 1, "no XML that can be read: it is no text") from error
-        if self._root is None:
-            raise DictionaryFileError(self._name, None, "no XML that can be read: there is no element in it")
-        return self._root
+        return next(iter(self._document.children))
 
     def _line(self) -> int:
         return self._parser.CurrentLineNumber + self._skipped
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         element = Element(self._plain(name), self._line(), self._without_spaces(attributes))
-        if self._open:
-            parent = self._open[-1]
-            if parent.children:
-                parent.children.append(element)
-            else:
-                parent.children = [element]
+        parent = self._open[-1]
+        if parent.children:
+            parent.children.append(element)
         else:
-            self._root = element
+            parent.children = [element]
         self._count += 1
-        if len(self._open) >= _MAX_DEPTH:
+        if len(self._open) > _MAX_DEPTH:
             raise DictionaryFileError(self._name, element.line, f"more than {_MAX_DEPTH} elements inside each other")
         if self._count > _MAX_ELEMENTS:
             raise DictionaryFileError(self._name, element.line, f"more than {_MAX_ELEMENTS} elements")

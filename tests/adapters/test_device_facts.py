@@ -14,6 +14,7 @@ from emulators.usb_backend import FakeBackend
 
 from opendiag.adapters import device_facts, gs_usb_find, linux_can
 from opendiag.adapters.linux_can import CanLink
+from opendiag.adapters.serial_ports import SerialPort
 from opendiag.adapters.uri import parse_interface
 from opendiag.errors import AdapterError, AdapterNotFound
 
@@ -128,6 +129,15 @@ def test_the_stored_filter_is_cleared(analyzer: UsbCanBench) -> None:
     device_facts.clear_filter(parse_interface(f"usbcan:{analyzer.channel}"))
     assert not analyzer.device.stored.allow
     assert analyzer.device.configured == []
+
+
+def test_analyzers_are_counted_as_for_opening(analyzer: UsbCanBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = SerialPort(analyzer.channel, "usbcan", "", "")
+    monkeypatch.setattr("opendiag.adapters.usbcan.found_ports", lambda: iter([port]))
+    assert facts("usbcan:0")["port"] == analyzer.channel
+    device_facts.clear_filter(parse_interface("usbcan:0"))
+    with pytest.raises(AdapterError, match="no USB-CAN Analyzer number 1"):
+        facts("usbcan:1")
 
 
 def test_an_slcan_adapter_tells_its_dialect(tmp_path: Path) -> None:

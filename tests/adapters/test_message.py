@@ -34,6 +34,12 @@ def test_a_frame_comes_back_as_it_was(frame: Frame) -> None:
         assert getattr(back, field) == getattr(frame, field), field
 
 
+@pytest.mark.parametrize("frame", [Frame(0x123, bytes(8), dlc=11), Frame(0x123, remote=True, dlc=9)])
+def test_a_length_code_above_8_is_not_changed_in_silence(frame: Frame) -> None:
+    with pytest.raises(ValueError, match=f"no classic frame with the length code {frame.dlc}"):
+        to_message(frame)
+
+
 def test_time_and_direction_are_kept() -> None:
     message = can.Message(timestamp=12.5, arbitration_id=5, is_extended_id=False, is_rx=False)
     frame = from_message(message)

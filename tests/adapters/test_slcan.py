@@ -1,11 +1,14 @@
 """The SLCAN driver on emulated adapters of every dialect."""
 
 import contextlib
+import gc
 import itertools
 import subprocess
 import sys
+import termios
 import threading
 import time
+from types import SimpleNamespace
 
 import can
 import pytest
@@ -14,6 +17,7 @@ from emulators.bus_model import BusModel
 from emulators.machine_tap import MachineTap
 from emulators.slcan_device import HABITS
 
+from opendiag.adapters import slcan, slcan_link
 from opendiag.adapters.bus import QueueFull, Unplugged
 from opendiag.adapters.slcan import SlcanBus, adapter_info
 from opendiag.adapters.slcan_dialect import DIALECTS, Settings, recognise, steps
@@ -203,6 +207,47 @@ def test_adapter_info_asks_and_leaves_the_channel_closed(adapter, dialect, seria
     bench.open().shutdown()  # the port is free again
 
 
+# --- the speed of a serial chip
+
+
+class Uart:
+    """Passes on what came at the right speed, garbage at any other."""
+
+    def __init__(self, bench, speed):
+        self.bench, self.speed, self.receive_well = bench, speed, bench.device.receive
+        bench.device.receive = self.receive
+
+    def receive(self, data):
+        if termios.tcgetattr(self.bench.port._master)[4] == self.speed:
+            self.receive_well(data)
+        else:
+            self.bench.device.raw(b"\x80\xf8" * len(data))
+
+
+def test_the_speed_behind_a_serial_chip_is_found(adapter, opened, monkeypatch):
+    monkeypatch.setattr(slcan_link, "_is_uart", lambda port: True)
+    bench = adapter("lawicel")
+    Uart(bench, termios.B57600)
+    bus, device = opened(bench=bench)
+    assert bus.identity.dialect.name == "lawicel"
+    assert device.tap.up
+
+
+def test_the_speed_that_is_said_is_the_only_one_tried(adapter, opened):
+    bench = adapter("lawicel")
+    Uart(bench, termios.B230400)
+    opened(bench=bench, baud=230400)
+    with pytest.raises(can.CanInitializationError, match="no answer at 57600 baud"):
+        adapter("cantact").open(dialect="lawicel", baud=57600)
+
+
+def test_behind_a_serial_chip_silence_is_no_mute_adapter(adapter, monkeypatch):
+    monkeypatch.setattr(slcan_link, "_is_uart", lambda port: True)
+    monkeypatch.setattr(slcan_link, "_BAUDS", (115200, 57600))
+    with pytest.raises(can.CanInitializationError, match="no SLCAN adapter answers, at 115200, 57600 baud"):
+        adapter("cantact").open()
+
+
 # --- bit rates
 
 RATES = [10_000, 20_000, 50_000, 100_000, 125_000, 250_000, 500_000, 1_000_000]
@@ -329,6 +374,15 @@ def test_what_an_adapter_cannot_send_is_refused(opened):
         bus.send_frame(Frame(0x123, bytes(8), dlc=12))
     with pytest.raises(can.CanOperationError, match="error frame"):
         bus.send_frame(Frame(4, bytes(8), error=True))
+
+
+def test_a_remote_frame_with_a_dlc_above_8_where_the_dialect_takes_it(model, opened):
+    _, heard = model.listener()
+    frame = Frame(0x123, remote=True, dlc=15)
+    opened("weact")[0].send_frame(frame, 1)
+    assert heard == [frame]
+    with pytest.raises(can.CanOperationError, match="no DLC of 15"):
+        opened("lawicel")[0].send_frame(frame)
 
 
 def test_remote_frames_have_no_data(model, opened):
@@ -480,6 +534,29 @@ def test_an_answer_that_got_lost_is_counted(model, opened):
     assert "adapter-unanswered" in [finding.code for finding in bus.findings()]
 
 
+def test_an_answer_that_waits_to_be_read_is_not_given_up(model, opened, monkeypatch):
+    """Else it counts for the next frame, and a refusal of that one would send it once more."""
+    _, heard = model.listener()
+    bus, _ = opened(status_interval_s=0)
+    bus.send(message(1), timeout=1)
+    asleep, go_on = threading.Event(), threading.Event()
+    due = bus._link._do_what_is_due
+
+    def late(now):
+        asleep.set()
+        go_on.wait(5)
+        return due(time.monotonic())
+
+    monkeypatch.setattr(bus._link, "_do_what_is_due", late)
+    assert asleep.wait(5)
+    bus.send(message(2))
+    wait_for(lambda: len(heard) == 2)
+    time.sleep(1.1)  # longer than an answer is waited for
+    go_on.set()
+    wait_for(lambda: bus.counters["confirmed"] == 2)
+    assert (bus.counters["unanswered"], bus.counters["stray_answers"]) == (0, 0)
+
+
 def test_an_answer_nobody_waits_for_is_counted(opened):
     bus, device = opened(status_interval_s=0)
     device.raw(b"\rz\r\aV1013\r")
@@ -529,7 +606,7 @@ def test_mute_adapters_are_sent_no_more_than_the_bus_carries(model, opened, dial
         bus.send(message(number, bytes(8)))
     took = time.monotonic() - start
     each = (44 + 64 + (34 + 64 - 1) // 4 + 3) / 20_000
-    assert 19 * each * 1.05 <= took < 40 * each
+    assert 19 * each * 1.05 <= took < 3
     wait_for(lambda: len(heard) == 20)
     assert (bus.counters["written"], bus.counters["confirmed"]) == (20, 0)
     assert [frame.can_id for frame in frames(bus, 20)] == list(range(20))
@@ -734,6 +811,47 @@ def test_frames_can_be_sent_again_when_it_is_back(model, adapter, opened):
     assert device.tap.up
 
 
+def test_time_stamps_begin_anew_when_it_is_back(model, adapter, opened):
+    peer, _ = model.listener()
+    bench = adapter("lawicel")
+    bus, device = opened(bench=bench, reconnect_s=10)
+    began = time.monotonic()
+    device.seconds = lambda: time.monotonic() - began + 10
+    peer.send(Frame(0x123))
+    assert len(frames(bus, 1)) == 1
+    bench.unplug()
+    bench.replug()
+    device.seconds = lambda: time.monotonic() - began + 9.7  # by chance nearly what it would have been
+    wait_for(lambda: bus.counters["reconnects"] == 1)
+    peer.send(Frame(0x124))
+    (frame,) = frames(bus, 1)
+    assert abs(frame.time_ns / 1e9 - time.time()) < 0.15
+
+
+def test_a_bus_that_nobody_has_any_more_is_closed(adapter):
+    bus = SlcanBus(adapter("lawicel").channel)
+    thread = bus._reader._thread
+    del bus
+    gc.collect()
+    wait_for(lambda: not thread.is_alive())
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"bitrate": "fast"}, "bitrate is 'fast': expected a whole number"),
+        ({"reconnect_s": "long"}, "reconnect_s is 'long': expected seconds, 0 or more"),
+        ({"tx_window": 1.5}, "tx_window is 1.5"),
+        ({"acceptance_code": "x"}, "acceptance_code is 'x'"),
+    ],
+)
+def test_options_that_are_no_numbers_are_refused_before_anything_is_sent(adapter, options, reason):
+    bench = adapter("lawicel")
+    with pytest.raises(can.CanInitializationError, match=reason):
+        bench.open(**options)
+    assert bench.device.lines == []
+
+
 def test_no_such_port_is_an_initialization_error(tmp_path):
     with pytest.raises(can.CanInitializationError, match="nothing-here") as raised:
         SlcanBus(str(tmp_path / "nothing-here"))
@@ -751,10 +869,6 @@ def test_shutdown_closes_the_channel(opened):
 
 
 def test_ports_are_found_by_their_usb_identity(monkeypatch):
-    from types import SimpleNamespace
-
-    from opendiag.adapters import slcan
-
     ports = [
         SimpleNamespace(adapter="slcan", device="/dev/ttyACM0"),
         SimpleNamespace(adapter="usbcan", device="/dev/ttyUSB0"),

@@ -1,8 +1,10 @@
 """The USB-CAN Analyzer's driver against an emulated one on a pseudo terminal."""
 
 import errno
+import gc
 import threading
 import time
+from pathlib import Path
 
 import can
 import pytest
@@ -110,6 +112,11 @@ def test_manual_timing_reaches_the_adapter(make):
         ({"timing": "1"}, "is not bs1,bs2,prescaler"),
         ({"timing": "13,4,24", "listen_only": True}, "either a manual timing"),
         ({"filter_id": 1 << 30}, "outside"),
+        ({"filter_id": "181h"}, "filter_id is '181h': expected a whole number"),
+        ({"bitrate": None}, "bitrate is None: expected a whole number"),
+        ({"reconnect_s": "long"}, "reconnect_s is 'long': expected seconds, 0 or more"),
+        ({"reconnect_s": float("nan")}, "reconnect_s is nan"),
+        ({"status_interval_s": -1}, "status_interval_s is -1"),
         ({"speed": 3}, "usbcan has no option speed; it takes bitrate"),
     ],
 )
@@ -513,6 +520,17 @@ def test_it_comes_back_as_it_was(make, model):
     assert bench.device.configured[0] == bench.device.configured[1]
 
 
+@pytest.mark.parametrize("reconnect_s", [0, 10])
+def test_an_unplugged_port_is_let_go_at_once(make, reconnect_s):
+    """Linux gives an adapter another name while somebody still has the old one open, and nobody looks there."""
+    bench = make()
+    bus = bench.open(reconnect_s=reconnect_s)
+    number = bus._link.line._fd
+    bench.unplug()
+    until(lambda: bus._link._away or bus._link._failure)
+    until(lambda: not Path(f"/proc/self/fd/{number}").is_symlink(), 0.1)
+
+
 def test_it_is_looked_for_no_longer_than_asked(make):
     bench = make()
     bus = bench.open(reconnect_s=0.4)
@@ -521,6 +539,17 @@ def test_it_is_looked_for_no_longer_than_asked(make):
     with pytest.raises(Unplugged):
         bus.recv(5)
     assert 0.3 < time.monotonic() - begin < 2
+
+
+def test_a_bus_that_nobody_has_any_more_is_closed(make):
+    """As python-can's are; else its port stays in use until the program ends."""
+    bench = make()
+    bus = UsbCanBus(bench.channel)
+    bus.bus_state = None  # the reader goes on telling it
+    thread = bus._reader._thread
+    del bus
+    gc.collect()
+    until(lambda: not thread.is_alive())
 
 
 def test_shutdown_ends_everything(make):

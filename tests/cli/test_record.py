@@ -14,6 +14,7 @@ import can
 import pytest
 
 from opendiag.errors import AdapterClosed
+from opendiag.frame import Frame
 from opendiag.master.streams import FrameStream
 
 BUS = ("-i", "virtual:record")
@@ -136,6 +137,18 @@ def test_once_ends_after_the_first_trigger(run, tmp_path: Path):
 
 
 @pytest.mark.usefixtures("traffic")
+def test_frames_before_the_trigger_stay_when_the_clock_was_set(run, tmp_path: Path, monkeypatch):
+    """The kernel's times follow the clock of the computer; a silent bus must not make them an hour old."""
+    hour_ns = 3_600_000_000_000
+    made = [Frame(0x705, b"\x05", time_ns=time.time_ns() + hour_ns + place * 10**8) for place in range(5)]
+    made.append(Frame(0x85, bytes.fromhex("1043810000000000"), time_ns=made[-1].time_ns + 10**8))
+    stream = iter([item for frame in made for item in (frame, None)])
+    monkeypatch.setattr(FrameStream, "get", lambda self, timeout_s=None: next(stream))
+    file = tmp_path / "hour.log"
+    outcome = run("record", str(file), *BUS, "--trigger", "emcy", "--pre", "10s", "--post", "0", "--count", "6")
+    assert (outcome.code, len(frames(file))) == (0, 6)
+
+
 def test_a_trigger_that_never_fires_leaves_an_older_file_as_it_was(run, tmp_path: Path):
     file = tmp_path / "n.log"
     for force in ((), ("--force",)):

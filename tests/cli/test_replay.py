@@ -171,6 +171,32 @@ def test_a_capture_without_times(run, capture):
     assert (outcome.code, len(outcome.out.splitlines())) == (0, 10)
 
 
+def test_a_dry_run_tells_of_standard_input_too(run):
+    outcome = run("replay", "-", "--dry-run", stdin=LOG)
+    assert (outcome.code, outcome.out) == (0, "")
+    assert outcome.err.startswith("standard input: 3 frames of 2 identifiers in 0.050 s")
+
+
+def test_without_end_and_without_time_is_refused(run, tmp_path):
+    """It would fill the bus with one frame."""
+    file = tmp_path / "one.log"
+    file.write_text("(1.000000) can0 123#01\n")
+    outcome = run("replay", str(file), "--loop", "0", *SIM)
+    assert outcome.code == 2
+    assert "--gap 10ms says how fast --loop 0 goes" in outcome.err
+
+
+def test_without_a_gap_nothing_is_late(run, log, monkeypatch):
+    send = Network.send
+
+    def slow(self, frame):
+        time.sleep(0.15)
+        send(self, frame)
+
+    monkeypatch.setattr(Network, "send", slow)
+    assert " late" not in run("replay", log, "--gap", "0", *SIM).err
+
+
 def test_standard_input(run):
     outcome = run("replay", "-", "-v", *SIM, stdin=LOG)
     assert (outcome.code, len(outcome.out.splitlines())) == (0, 3)

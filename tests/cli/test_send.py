@@ -82,7 +82,7 @@ def test_all_of_cansends_notation(run, text, shown):
 
 def test_a_length_code_above_8(run):
     outcome = run("send", "123#1122334455667788_B", *SIM)
-    assert (outcome.code, outcome.out.splitlines()[0]) == (0, "tx  123   [11]  11 22 33 44 55 66 77 88")
+    assert (outcome.code, outcome.out.splitlines()[0]) == (0, "tx  123   {B}  11 22 33 44 55 66 77 88")
 
 
 def test_an_error_frame_is_the_controllers_own(run):

@@ -62,6 +62,23 @@ def test_what_is_late_is_sent_at_once_and_said(network):
     assert sender.late_s == pytest.approx(0.25)
 
 
+def test_after_a_long_stop_nothing_is_made_up_for(network, monkeypatch, capsys):
+    """A laptop that slept: a burst of all the set values of meanwhile is nothing a drive should get."""
+    send = type(network).send
+
+    def once_asleep(self, frame):
+        if self.clock.now() < 1000.005:
+            self.clock.sleep_until(1010.0)
+        send(self, frame)
+
+    monkeypatch.setattr(type(network), "send", once_asleep)
+    sender = Transmitter(network)
+    assert play(network, sender, [0, 0.01, 0.02, 0.03]) == [10, 10, 10.01, 10.02]
+    assert sender.elapsed_s == pytest.approx(10.02)
+    sender.report()
+    assert "sent up to 10.0 s late" in capsys.readouterr().err
+
+
 def test_waiting_for_a_full_queue_shifts_all_that_follows(network, monkeypatch):
     send = type(network).send
     left = iter([True] * 20)

@@ -194,3 +194,64 @@ def test_names_and_kinds():
     assert type_name(0x40) == "type 0040h"
     assert is_signed(DataType.INTEGER24) and not is_signed(DataType.UNSIGNED24)
     assert is_integer(DataType.BOOLEAN) and not is_integer(DataType.REAL32)
+
+
+#: Worked out by hand, low byte first.
+GOLDEN = [
+    (DataType.BOOLEAN, True, "01"),
+    (DataType.INTEGER8, -2, "fe"),
+    (DataType.INTEGER16, -300, "d4fe"),
+    (DataType.INTEGER24, -0x123456, "aacbed"),
+    (DataType.INTEGER32, -2, "feffffff"),
+    (DataType.INTEGER40, 0x7F_0000_0001, "010000007f"),
+    (DataType.INTEGER48, -1, "ffffffffffff"),
+    (DataType.INTEGER56, -0x80_0000_0000_0000, "00000000000080"),
+    (DataType.INTEGER64, 0x0102_0304_0506_0708, "0807060504030201"),
+    (DataType.UNSIGNED8, 0xFE, "fe"),
+    (DataType.UNSIGNED16, 0x1234, "3412"),
+    (DataType.UNSIGNED24, 0x123456, "563412"),
+    (DataType.UNSIGNED32, 0x80000181, "81010080"),
+    (DataType.UNSIGNED40, 0xFF_0000_0001, "01000000ff"),
+    (DataType.UNSIGNED48, 0x1234_5678_9ABC, "bc9a78563412"),
+    (DataType.UNSIGNED56, 0x80_0000_0000_0000, "00000000000080"),
+    (DataType.UNSIGNED64, 0xFFFF_FFFF_FFFF_FFFE, "feffffffffffffff"),
+    (DataType.REAL32, -1.5, "0000c0bf"),
+    (DataType.REAL64, 0.1, "9a9999999999b93f"),
+    (DataType.VISIBLE_STRING, "save", "73617665"),
+    (DataType.UNICODE_STRING, "Ω", "a903"),
+    (DataType.OCTET_STRING, b"\x00\x01", "0001"),
+    (DataType.DOMAIN, b"", ""),
+    (DataType.TIME_OF_DAY, "1984-01-02T12:00:00.250", "fa2e93020100"),
+    (DataType.TIME_DIFFERENCE, "P2DT0.001S", "010000000200"),
+]
+
+
+@pytest.mark.parametrize(("data_type", "value", "raw"), GOLDEN)
+def test_golden_bytes_both_ways(data_type, value, raw):
+    assert encode_value(data_type, value).hex() == raw
+    assert decode_value(data_type, bytes.fromhex(raw)) == value
+
+
+def test_there_are_golden_bytes_for_every_type_of_cia_301_but_the_records():
+    records = {DataType.PDO_COMMUNICATION, DataType.PDO_MAPPING, DataType.SDO_PARAMETER, DataType.IDENTITY}
+    assert {data_type for data_type, _, _ in GOLDEN} == set(DataType) - records
+
+
+@pytest.mark.parametrize(
+    ("data_type", "value", "reason"),
+    [
+        (DataType.INTEGER24, 0x800000, "8388608 is outside -8388608..8388607 of INTEGER24"),
+        (DataType.UNSIGNED40, -1, "-1 is outside 0..1099511627775 of UNSIGNED40"),
+        (DataType.BOOLEAN, 2, "2 is outside 0..1 of BOOLEAN"),
+        (DataType.REAL32, 1e39, "a number too large for REAL32"),
+        (DataType.VISIBLE_STRING, "5 €", "VISIBLE_STRING cannot hold '€'"),
+        (DataType.DOMAIN, "text", "DOMAIN takes bytes, not 'text'"),
+        (DataType.TIME_OF_DAY, "noon", "TIME_OF_DAY takes text such as 1984-01-02T00:00:01.500, not 'noon'"),
+        (DataType.TIME_DIFFERENCE, "P65536DT0S", "16 bits of days"),
+        (DataType.UNSIGNED8, None, "UNSIGNED8 takes an integer, not None"),
+    ],
+)
+def test_a_refusal_says_what_would_fit(data_type, value, reason):
+    with pytest.raises(WireError) as caught:
+        encode_value(data_type, value)
+    assert reason in str(caught.value)

@@ -149,6 +149,50 @@ def test_an_unknown_type_keeps_its_number():
     assert found == ["eds-own-type"]
 
 
+def test_what_an_array_says_beside_its_members_is_kept():
+    head = ARRAY.replace("SubNumber", "DataType=5\nAccessType=ro\nDefaultValue=4\nPDOMapping=1\nSubNumber")
+    found = read(head + member(0) + member(1)).objects[0x2000]
+    assert found.extra == {"AccessType": "ro", "DefaultValue": "4", "PDOMapping": "1"}
+    assert found.data_type == DataType.UNSIGNED8 and found.members[1].default is None
+
+
+def test_what_a_data_type_says_is_kept():
+    dictionary = read(f"[2000]\n{GOOD}[0005]\nParameterName=U8\nObjectType=5\nDataType=0x0005\nAccessType=ro\n")
+    assert dictionary.objects[5].extra == {"DataType": "0x0005", "AccessType": "ro"}
+
+
+@pytest.mark.parametrize(("object_type", "found"), [("0x8", ["eds-object-type"]), ("2", []), ("what", ["eds-bad-value"])])
+def test_a_member_that_calls_itself_no_variable(object_type, found):
+    dictionary = read(ARRAY + member(0) + member(1, f"ObjectType={object_type}\n"))
+    assert dictionary[0x2000, 1].extra == {"ObjectType": object_type}
+    assert codes(dictionary) == found
+
+
+def test_flags_that_are_no_number_are_one_finding():
+    dictionary = read(f"[2000]\n{GOOD}ObjFlags=all\n")
+    assert codes(dictionary) == ["eds-bad-value"]
+    assert read(f"[2000]\n{GOOD}ObjFlags=3\n").objects[0x2000].flags == 3
+
+
+COMPACT_TOO = (
+    "[2000]\nParameterName=List\nObjectType=8\nDataType=5\nAccessType=rw\nDefaultValue=9\n{}SubNumber=2\n"
+    + member(0)
+    + member(1)
+    + member(2, "DefaultValue=7\nDenotation=own\n")
+    + "[2000Value]\nNrOfEntries=2\n1=0x10\n2=0x20\n[2000Denotation]\nNrOfEntries=2\n1=first\n2=second\n"
+)
+
+
+@pytest.mark.parametrize("compact", ["CompactSubObj=2\n", ""])
+def test_lists_of_a_compact_array_say_what_sections_of_its_members_leave_open(compact):
+    found = read(COMPACT_TOO.format(compact))
+    assert [v.name for v in found.variables()] == ["M0", "M1", "M2"]
+    assert [v.default for v in found.variables()] == [None, 16, 7]
+    assert [v.denotation for v in found.variables()] == ["", "first", "own"]
+    configured = read(COMPACT_TOO.format(compact) + "[DeviceComissioning]\nNodeID=1\n")
+    assert [(v.default, v.value) for v in configured.variables()] == [(None, None), (None, 16), (7, 32)]
+
+
 # --- text ----------------------------------------------------------------------------------------------------
 
 
@@ -329,6 +373,7 @@ def test_access_in_other_spellings(text, access):
 def test_an_unknown_access():
     dictionary = read("[2000]\n" + GOOD.replace("rw", "UNKNOWN"))
     assert dictionary[0x2000, 0].access == ""
+    assert dictionary[0x2000, 0].extra == {"AccessType": "UNKNOWN"}
     assert only(dictionary).code == "eds-bad-access"
 
 

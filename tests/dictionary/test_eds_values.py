@@ -82,6 +82,9 @@ def test_values_that_are_as_they_should_be(data_type, text, value):
         (0x1B, "0x1234567890ABCDEFLL", 0x1234567890ABCDEF, "eds-number-form"),
         (1, "true", True, "eds-number-form"),
         (8, "1,5", 1.5, "eds-number-form"),
+        (8, "0.5f", 0.5, "eds-number-form"),
+        (0xC, "365 43200000", "1984-12-31T12:00:00.000", "eds-number-form"),
+        (0xD, "1 1500", "P1DT1.5S", "eds-number-form"),
         (7, "NODEID+0x180", NodeIdPlus(0x180), "eds-number-form"),
         (6, "1000  ; ms", 1000, "eds-comment-in-value"),
         (4, "4294967295", -1, "eds-wrapped-number"),
@@ -97,6 +100,8 @@ def test_values_that_are_as_they_should_be(data_type, text, value):
         (7, "5-$NODEID", None, "eds-bad-value"),
         (8, "0x1FFFFFFFFF", None, "eds-bad-value"),
         (8, "fast", None, "eds-bad-value"),
+        (8, "f", None, "eds-bad-value"),
+        (0xC, "1 99999999999", None, "eds-bad-value"),
         (0xC, "-1", None, "eds-bad-value"),
         (0xF, "@ABC", b"@ABC", "eds-text-bytes"),
     ],
@@ -115,8 +120,34 @@ def test_only_a_number_that_may_mean_another_is_a_warning():
 
 def test_a_decimal_limit_beyond_the_type_is_no_negative_number():
     variable, found = one("LowLimit=0\nHighLimit=65535\n", 3)
-    assert (variable.low, variable.high) == (0, None)
+    assert (variable.low, variable.high) == (0, 65535)
     assert found == ["eds-out-of-range"]
+
+
+def test_a_limit_that_leaves_nothing_of_the_type_is_no_limit():
+    variable, found = one("LowLimit=70000\nHighLimit=-70000\n", 3)
+    assert (variable.low, variable.high) == (None, None)
+    assert variable.extra == {"LowLimit": "70000", "HighLimit": "-70000"}
+    assert found == ["eds-out-of-range"] * 2
+
+
+@pytest.mark.parametrize(
+    ("data_type", "line", "code"),
+    [
+        (1, "DefaultValue=3", "eds-out-of-range"),
+        (5, "ParameterValue=256", "eds-out-of-range"),
+        (7, "defaultvalue=fast", "eds-bad-value"),
+        (7, "PDOMapping=maybe", "eds-bad-value"),
+        (7, "ObjFlags=-1", "eds-bad-value"),
+        (7, "Factor=ERROR", "eds-bad-value"),
+        (7, "LowLimit=5\nHighLimit=4", "eds-limits-crossed"),
+    ],
+)
+def test_what_cannot_be_used_is_kept_as_written(data_type, line, code):
+    variable, found = one(line + "\n", data_type)
+    assert variable.extra == dict(part.split("=") for part in line.split("\n"))
+    assert (variable.default, variable.value, variable.low, variable.high, variable.factor) == (*[None] * 4, 1.0)
+    assert found == [code]
 
 
 def test_signed_limits_in_hexadecimal():

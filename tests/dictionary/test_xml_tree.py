@@ -51,7 +51,7 @@ def test_what_does_not(raw):
 
 LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10 if n else "ha"}">' for n in range(10))
 REFUSED = {
-    "empty": ("", None, "no element"),
+    "empty": ("", 1, "no element"),
     "not closed": ("<a>\n<b>", 2, "no element found"),
     "not well-formed": ("<a>\n<b></a>", 2, "mismatched tag"),
     "two roots": ("<a/>\n<b/>", 2, "junk after document element"),

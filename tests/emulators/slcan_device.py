@@ -31,7 +31,9 @@ class Habits:
     ``listen`` is what makes it silent: the command "L", or "M1" or "m1" before "O".
     ``stamps``: the longest kind of time stamp, "" none, "Z1", "Z2" (see ``z2_tick_s``).
     ``repeats_last``: an empty line sends the last frame again, as CANable's firmware does.
-    ``needs_rate``: O without S is refused. ``close_refused``: C of a closed channel is answered with BEL.
+    ``no_frame_replies``: commands are answered, frames are not. ``bus_off_bit``: bit 4 of F says it. ``long_remote``:
+    remote frames with a DLC above 8 are taken. ``needs_rate``: O without S is refused. ``close_refused``: C of a closed
+    channel is answered with BEL.
     """
 
     replies: bool = True
@@ -58,6 +60,7 @@ class Habits:
     close_refused: bool = False
     bus_off_bit: bool = False
     no_frame_replies: bool = False
+    long_remote: bool = False
 
 
 _MUTE = Habits(
@@ -97,6 +100,7 @@ HABITS: dict[str, Habits] = {
         needs_rate=False,
         close_refused=True,
         bus_off_bit=True,
+        long_remote=True,
     ),
     "weact-stock": Habits(
         version=b"WeAct Studio 2024.01.10 V1.0.0.0",
@@ -366,7 +370,7 @@ class SlcanDevice:
             return None
         remote = kind in "rR"
         length = 0 if remote else _FD_LENGTH[code] if fd else min(code, 8)
-        if length != len(data) or (code > 8 and not fd):
+        if length != len(data) or (code > 8 and not fd and not (remote and self.habits.long_remote)):
             return None
         try:
             return Frame(can_id, data, kind.isupper(), remote, fd=fd, brs=kind in "bB", dlc=code if remote else -1)
