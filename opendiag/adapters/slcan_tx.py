@@ -20,6 +20,8 @@ TRY_S = 2.0
 #: An adapter answers at once; a line of UART speed takes some milliseconds.
 ANSWER_S = 1.0
 _FIRST_ANSWER_S = 0.3
+#: A refusal that comes so soon after a frame was given up without an answer may be meant for that one.
+_OWED_S = 5.0
 #: So many frames without an answer, and none with one, and it is taken for mute.
 _SILENT = 2
 _RETRY_S = 0.002
@@ -58,6 +60,7 @@ class ConfirmedSender:
         self.silent = False
         self.questions_refused = 0
         self._frames_unanswered = 0
+        self._owed, self._owed_until = 0, 0.0
         self._name = name
         self._write = write
         self._sent = sent
@@ -114,7 +117,7 @@ class ConfirmedSender:
     def answered(self, kind: Kind) -> None:
         """An answer came. From the reader's thread."""
         with self._changed:
-            entry = self._entry_of(kind)
+            entry = None if kind is Kind.REFUSED and self._is_owed() else self._entry_of(kind)
             if entry is None:
                 self.stray += 1
                 return
@@ -146,7 +149,9 @@ class ConfirmedSender:
                 elif heard_until - entry.at > limit:
                     self._remove(entry)
                     self.unanswered += 1
-                    self._frames_unanswered += entry.frame is not None
+                    if entry.frame is not None:
+                        self._frames_unanswered += 1
+                        self._owed, self._owed_until = self._owed + 1, heard_until + _OWED_S
                     self.silent = not answers and self._frames_unanswered >= _SILENT
                     self._changed.notify_all()
         if due is None:
@@ -160,6 +165,7 @@ class ConfirmedSender:
         with self._changed:
             self._failure = failure
             self._waiting.clear()
+            self._owed = 0
             self._changed.notify_all()
 
     # --- with the lock held
@@ -167,6 +173,14 @@ class ConfirmedSender:
     def _has_room(self) -> bool:
         frames = sum(entry.frame is not None for entry in self._waiting)
         return self._failure is not None or frames < self._window
+
+    def _is_owed(self) -> bool:
+        """A late answer to a frame that was given up. Taken for the next frame's, that one would be sent twice."""
+        if time.monotonic() > self._owed_until:
+            self._owed = 0
+        owed = self._owed > 0
+        self._owed -= owed
+        return owed
 
     def _entry_of(self, kind: Kind) -> _Written | None:
         """The oldest line that this can be the answer to; the answers of those before it got lost."""

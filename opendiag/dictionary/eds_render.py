@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from opendiag.dictionary.datatypes import DataType, Value
 from opendiag.dictionary.eds_compact_pdo import add_compact_pdos
@@ -339,7 +340,7 @@ def _pattern(found: Object, members: Sequence[Variable], special: str) -> Variab
     """What the array's own section says of all members, with the most frequent of the values that may differ."""
     values = [getattr(member, special) for member in members]
     usual = None if None in values else _most_frequent(values)
-    blank = {"subindex": 1, "name": "", special: usual, "denotation": found.denotation}
+    blank: dict[str, Any] = {"subindex": 1, "name": "", special: usual, "denotation": found.denotation}
     pattern = replace(_bare(members[0]), **blank)
     if (pattern.data_type, pattern.flags, pattern.extra) != (found.data_type, found.flags, found.extra):
         return None

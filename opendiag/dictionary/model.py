@@ -88,6 +88,53 @@ class Variable:
     extra: Mapping[str, str] = field(default_factory=lambda: _NO_KEYS)
     line: int | None = None
 
+    # Made by the thousand: the one that dataclass writes for a frozen class takes twice as long.
+    def __init__(
+        self,
+        index: int,
+        subindex: int,
+        name: str,
+        data_type: int,
+        access: str = "",
+        default: Value | NodeIdPlus | None = None,
+        low: Value | NodeIdPlus | None = None,
+        high: Value | NodeIdPlus | None = None,
+        pdo_mappable: bool = False,
+        value: Value | NodeIdPlus | None = None,
+        unit: str = "",
+        factor: float = 1.0,
+        alt_unit: str = "",
+        alt_factor: float = 1.0,
+        bits: Mapping[int, str] = _NOTHING,
+        values: Mapping[int, str] = _NOTHING,
+        source: str = "eds",
+        denotation: str = "",
+        flags: int = 0,
+        extra: Mapping[str, str] = _NO_KEYS,
+        line: int | None = None,
+    ) -> None:
+        _set_index(self, index)
+        _set_subindex(self, subindex)
+        _set_name(self, name)
+        _set_data_type(self, data_type)
+        _set_access(self, access)
+        _set_default(self, default)
+        _set_low(self, low)
+        _set_high(self, high)
+        _set_pdo_mappable(self, pdo_mappable)
+        _set_value(self, value)
+        _set_unit(self, unit)
+        _set_factor(self, factor)
+        _set_alt_unit(self, alt_unit)
+        _set_alt_factor(self, alt_factor)
+        _set_bits(self, bits)
+        _set_values(self, values)
+        _set_source(self, source)
+        _set_denotation(self, denotation)
+        _set_flags(self, flags)
+        _set_extra(self, extra)
+        _set_line(self, line)
+
     @property
     def text(self) -> str:
         """Index and subindex, "6041:00"."""
@@ -101,6 +148,32 @@ class Variable:
         """What a device with this node-ID holds as far as the file says: the DCF's value, else the default."""
         value = self.default if self.value is None else self.value
         return value.resolve(node_id) if isinstance(value, NodeIdPlus) else value
+
+
+# The slots' own setters: what `object.__setattr__` finds again for each of them, each time.
+(
+    _set_index,
+    _set_subindex,
+    _set_name,
+    _set_data_type,
+    _set_access,
+    _set_default,
+    _set_low,
+    _set_high,
+    _set_pdo_mappable,
+    _set_value,
+    _set_unit,
+    _set_factor,
+    _set_alt_unit,
+    _set_alt_factor,
+    _set_bits,
+    _set_values,
+    _set_source,
+    _set_denotation,
+    _set_flags,
+    _set_extra,
+    _set_line,
+) = (vars(Variable)[name].__set__ for name in Variable.__slots__)
 
 
 @dataclass(slots=True)

@@ -179,6 +179,13 @@ def test_options_of_our_own_drivers(ours: type[OurRecorder]) -> None:
     assert ours.made.items() >= {**wanted, "reconnect_s": float("inf")}.items()
 
 
+def test_identifiers_may_be_hexadecimal_in_options() -> None:
+    bus_class = pytest.importorskip("opendiag.adapters.usbcan").UsbCanBus
+    interface = parse_interface("usbcan:COM3@500k?filter_id=0x181&filter_mask=2047")
+    made = drivers.arguments(interface, drivers.driver_of(interface), bus_class, listen_only=False)
+    assert (made["filter_id"], made["filter_mask"]) == (0x181, 2047)
+
+
 @pytest.mark.parametrize(
     ("adapter", "name"),
     [

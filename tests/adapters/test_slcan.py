@@ -20,8 +20,9 @@ from emulators.slcan_device import HABITS
 from opendiag.adapters import slcan, slcan_link
 from opendiag.adapters.bus import QueueFull, Unplugged
 from opendiag.adapters.slcan import SlcanBus, adapter_info
+from opendiag.adapters.slcan_codec import Kind
 from opendiag.adapters.slcan_dialect import DIALECTS, Settings, recognise, steps
-from opendiag.adapters.slcan_tx import frame_seconds
+from opendiag.adapters.slcan_tx import ConfirmedSender, frame_seconds
 from opendiag.frame import Frame
 
 MUTE = ["canable", "canable2", "cantact"]
@@ -555,6 +556,20 @@ def test_an_answer_that_waits_to_be_read_is_not_given_up(model, opened, monkeypa
     go_on.set()
     wait_for(lambda: bus.counters["confirmed"] == 2)
     assert (bus.counters["unanswered"], bus.counters["stray_answers"]) == (0, 0)
+
+
+def test_a_refusal_that_comes_late_does_not_send_the_next_frame_twice():
+    lines, now = [], time.monotonic()
+    sender = ConfirmedSender("slcan", lines.append, lambda frame: None)
+    sender.confirmed = 1
+    sender.send(Frame(1), None)
+    sender.tick(now + 2, now + 2)
+    sender.send(Frame(2), None)
+    sender.answered(Kind.REFUSED)  # the first one's
+    sender.answered(Kind.SENT)
+    sender.tick(now + 3, now + 3)
+    assert lines == [b"t0010\r", b"t0020\r"]
+    assert (sender.unanswered, sender.confirmed, sender.stray, sender.retried) == (1, 2, 1, 0)
 
 
 def test_an_answer_nobody_waits_for_is_counted(opened):
