@@ -216,6 +216,7 @@ class SlcanBus(AdapterBus):
         return f"{who}; nothing confirms that a frame was sent{silent}, and the state of the bus is unknown"
 
     def _close(self) -> None:
+        self._link.finish()
         self._reader.stop()
         self._link.close()
 

@@ -19,7 +19,7 @@ from opendiag.adapters.slcan_clock import StampClock
 from opendiag.adapters.slcan_codec import Answer, Kind, Splitter, state_frame
 from opendiag.adapters.slcan_dialect import Dialect, Settings
 from opendiag.adapters.slcan_talk import Identity, Talk
-from opendiag.adapters.slcan_tx import ConfirmedSender, PacedSender
+from opendiag.adapters.slcan_tx import ConfirmedSender, PacedSender, frame_seconds
 from opendiag.frame import Frame
 
 #: Serial chips behind which the speed of the port matters, and the speeds that Lawicel adapters can be set to.
@@ -27,6 +27,7 @@ _UART_CHIPS = {0x0403, 0x067B, 0x10C4, 0x1A86}
 _BAUD = 115200
 _BAUDS = (_BAUD, 230400, 57600, 38400, 19200, 9600, 2400)
 _WARNING, _PASSIVE = 0x04, 0x20
+_FINISH_S = 0.5
 #: After so many refusals the adapter is not asked for its flags any more.
 _REFUSALS = 3
 
@@ -83,7 +84,7 @@ class SlcanLink:
         self._tell = tell
         self._clock = HostClock()
         self._putting = threading.Lock()
-        self._next_status = self._heard_until = 0.0
+        self._next_status = self._heard_until = self._busy_until = 0.0
         self._failure: Exception | None = None
         self._line = SerialLine(port, options.baud or _BAUD)
         settings = options.settings
@@ -138,6 +139,13 @@ class SlcanLink:
         self._inbox.fail(failure)
         self._line.close()
 
+    def finish(self) -> None:
+        """Wait until what was sent has left, 0.5 s at most: with its channel closed an adapter forgets it."""
+        until = time.monotonic() + _FINISH_S
+        while self._failure is None and not self.confirmed.through and time.monotonic() < until:
+            time.sleep(0.002)
+        time.sleep(max(min(self._busy_until, until) - time.monotonic(), 0.0))
+
     def close(self) -> None:
         """Once nothing reads any more."""
         if self._failure is None:
@@ -171,6 +179,9 @@ class SlcanLink:
             if self._options.reconnects:
                 raise self._looked_for(str(error)) from error
             raise
+        settings = self._options.settings
+        bus_s = frame_seconds(frame, settings.bit_rate, settings.data_rate)
+        self._busy_until = max(self._busy_until, time.monotonic()) + bus_s
 
     def _was_sent(self, frame: Frame) -> None:
         if self._options.own:

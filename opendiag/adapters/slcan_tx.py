@@ -164,9 +164,19 @@ class ConfirmedSender:
         """Whoever waits, and every later `send`, gets it; None: it works again, and nothing waits any more."""
         with self._changed:
             self._failure = failure
+            for entry in self._waiting:
+                if entry.frame is not None:
+                    self.refused += entry.again > 0
+                    self.unanswered += not entry.again
             self._waiting.clear()
             self._owed = 0
             self._changed.notify_all()
+
+    @property
+    def through(self) -> bool:
+        """No frame waits for an answer, or to be sent again."""
+        with self._changed:
+            return all(entry.frame is None for entry in self._waiting)
 
     # --- with the lock held
 

@@ -157,6 +157,7 @@ class _Screen:
         self._live = Live(console=Console(highlight=False), auto_refresh=False, redirect_stdout=False)
         self._drawn_at = float("-inf")
         self._table: SniffTable | None = None
+        self._seen = 0, 0.0
 
     def __enter__(self) -> _Screen:
         self._live.start()
@@ -168,6 +169,7 @@ class _Screen:
         self._live.stop()
 
     def changed(self, table: SniffTable, row: Row) -> None:
+        self._seen = row.last_ns, time.monotonic()
         self.idle(table)
 
     def idle(self, table: SniffTable) -> None:
@@ -178,7 +180,9 @@ class _Screen:
 
     def _draw(self, table: SniffTable) -> None:
         lines = shutil.get_terminal_size().lines - _MARGIN
-        self._live.update(drawn(table, time.time_ns(), lines), refresh=True)
+        at_ns, seen_at = self._seen  # on the clock of the frames, which may be another one than the computer's
+        now_ns = at_ns + round((time.monotonic() - seen_at) * 1e9)
+        self._live.update(drawn(table, now_ns, lines), refresh=True)
 
 
 def drawn(table: SniffTable, now_ns: int, room: int) -> Table:

@@ -38,8 +38,8 @@ class Transmitter:
 
     ``patience_s``: how long a full transmit queue is waited for, and with ``skip_full`` what does not leave then is
     left out. That time (``held_s``) shifts all that follows, so that nothing is sent faster than it should be.
-    ``late_s`` is the worst delay for other reasons; long ones shift what follows too, by ``moved_s`` in all. ``refused``
-    counts frames by why they were not sent.
+    ``late_s`` is the worst delay for other reasons; long ones shift what follows too, by ``moved_s`` in all.
+    ``refused`` counts frames by why they were not sent.
     """
 
     def __init__(self, network: Network, patience_s: float = 0.0, skip_full: bool = False) -> None:

@@ -20,6 +20,7 @@ from opendiag.dictionary.model import (
     ObjectDictionary,
     ObjectType,
     Variable,
+    check_node_id,
 )
 from opendiag.errors import MissingDependency, WireError
 
@@ -59,8 +60,9 @@ def to_canopen(dictionary: ObjectDictionary, node_id: int | None = None) -> cano
     one there is only its text (``default_raw``); ``relative`` says which defaults these are. Limits there are numbers
     only. Of two objects with one name the last is found by the name, all by their index.
 
-    Raises MissingDependency when the package is not installed.
+    Raises ValueError for a node-ID outside 1..127, MissingDependency when the package is not installed.
     """
+    check_node_id(node_id)
     library = _library()
     made = library.ObjectDictionary()
     made.node_id = node_id = dictionary.node_id if node_id is None else node_id
@@ -245,7 +247,10 @@ def _default_of(theirs: Any, node_id: int | None) -> Value | NodeIdPlus | None:
     if isinstance(default, int) and node_id is not None:
         return NodeIdPlus(default - node_id)
     match = _FORMULA.fullmatch("".join(str(getattr(theirs, "default_raw", "")).upper().split()))
-    return default if match is None else NodeIdPlus(int(match[1] or match[2] or "0", 0))
+    try:
+        return default if match is None else NodeIdPlus(int(match[1] or match[2] or "0", 0))
+    except ValueError:  # a formula that package could not work out either
+        return default
 
 
 def _extra_of(theirs: Any) -> dict[str, str]:

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterable, Iterator
 
 from opendiag.dictionary.datatypes import DataType, encode_value
-from opendiag.dictionary.model import Object, ObjectDictionary, Variable, object_text
+from opendiag.dictionary.model import Object, ObjectDictionary, Variable, check_node_id, object_text
 from opendiag.errors import DictionaryFileError, WireError
 
 #: One write: index, subindex, bytes.
@@ -76,8 +76,9 @@ def entries_of(dictionary: ObjectDictionary, node_id: int) -> list[Entry]:
     COB-ID last, and that its mapping is emptied before it is filled and counted. Left out are objects that cannot be
     written, that say so themselves (ObjFlags bit 0), and store and restore (1010h, 1011h).
 
-    Raises DictionaryFileError for a value that does not fit its data type.
+    Raises DictionaryFileError for a value that does not fit its data type, ValueError for a node-ID outside 1..127.
     """
+    check_node_id(node_id)
     entries: list[Entry] = []
     mappings = {index + step: index for first, last, step in _PDOS for index in range(first, last + 1)}
     for index in sorted(dictionary.objects):

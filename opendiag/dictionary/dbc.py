@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from opendiag.dictionary.dbc_sdo import sdo_messages
 from opendiag.dictionary.dbc_signal import described, signal_of
 from opendiag.dictionary.dbc_text import Message, Names, Signal, render
-from opendiag.dictionary.model import ObjectDictionary, object_text
+from opendiag.dictionary.model import ObjectDictionary, check_node_id, object_text
 from opendiag.dictionary.pdos import Mapped, Pdo, number_of, pdos_of
 from opendiag.wire.cob_id import CobId
 from opendiag.wire.emcy import CODES
@@ -29,7 +29,10 @@ def dbc_text(dictionary: ObjectDictionary, node_id: int, *, sdo: bool = False) -
     names them. ``sdo`` adds the SDO requests and answers as multiplexed messages, of values of up to four bytes.
 
     The text has only characters of Windows-1252, the encoding that tools expect.
+
+    Raises ValueError for a node-ID outside 1..127.
     """
+    check_node_id(node_id)
     device = Names().legal(f"{dictionary.device.product_name or 'Node'}_{node_id}")
     messages = [_nmt()]
     left_out = []

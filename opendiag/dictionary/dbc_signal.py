@@ -36,6 +36,8 @@ def signal_of(variable: Variable, full_name: str, bit: int, bits: int, names: Na
     """``bits`` of a PDO or an SDO frame that hold the variable."""
     factor = 1.0 if variable.data_type == DataType.BOOLEAN else variable.factor
     low, high = (_scaled(limit, factor) for limit in (variable.low, variable.high))
+    if factor < 0:  # the largest raw number is the smallest value
+        low, high = high, low
     return Signal(
         names.unique(full_name),
         bit,

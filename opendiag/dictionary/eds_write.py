@@ -21,7 +21,7 @@ from opendiag.dictionary.eds import parse
 from opendiag.dictionary.eds_lines import line_end
 from opendiag.dictionary.eds_patch import patched
 from opendiag.dictionary.eds_render import Block, render
-from opendiag.dictionary.model import Commissioning, Object, ObjectDictionary
+from opendiag.dictionary.model import Commissioning, Object, ObjectDictionary, check_node_id
 from opendiag.errors import DictionaryFileError
 
 _MARKS = {"utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE}
@@ -47,8 +47,7 @@ def dcf_text(
 
     Raises ValueError for a node-ID outside 1..127.
     """
-    if node_id is not None and not 1 <= node_id <= 127:
-        raise ValueError(f"node-ID {node_id} is outside 1..127")
+    check_node_id(node_id)
     place = dictionary.commissioning
     place = replace(
         place,

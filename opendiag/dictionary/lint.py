@@ -13,7 +13,7 @@ from opendiag.dictionary.lint_pdo import check_pdos
 from opendiag.dictionary.lint_report import Places, Report
 from opendiag.dictionary.lint_standard import check_standard
 from opendiag.dictionary.lint_values import check_values
-from opendiag.dictionary.model import ObjectDictionary
+from opendiag.dictionary.model import ObjectDictionary, check_node_id
 from opendiag.findings import Finding
 
 _CHECKS = (check_device, check_objects, check_values, check_pdos, check_cob_ids, check_standard)
@@ -24,7 +24,10 @@ def lint(dictionary: ObjectDictionary, node_id: int | None = None) -> list[Findi
 
     ``node_id`` 1..127 makes numbers of the formulas; without one it is the node-ID of the file, and without that only
     what holds for every node-ID is found.
+
+    Raises ValueError for a node-ID outside 1..127.
     """
+    check_node_id(node_id)
     report = Report(dictionary, dictionary.node_id if node_id is None else node_id, Places(dictionary))
     for check in _CHECKS:
         check(report)

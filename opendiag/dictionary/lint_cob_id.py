@@ -63,15 +63,20 @@ def _configured(report: Report) -> Iterator[_Use]:
     for index, what in ((_SYNC, "SYNC"), (_TIME, "TIME"), (_EMCY, "EMCY")):
         variable = report.dictionary.get(index, 0)
         cob = _cob_id(report, variable)
-        # TIME is used only if its bits say so; a SYNC is listened to in any case.
-        used = cob is not None and (not cob.bit_31 or index == _SYNC) if index != _TIME else cob is not None
-        if variable is not None and cob is not None and used:
+        if variable is not None and cob is not None and _is_used(index, cob):
             yield _Use(what, cob, _is_open(report, variable), index == _EMCY, variable)
     for pdo in pdos_of(report.dictionary, report.node_id):
         variable = report.dictionary.get(pdo.communication, 1)
         cob = _cob_id(report, variable)
         if variable is not None and cob is not None and not cob.bit_31:
             yield _Use(pdo.name, cob, _is_open(report, variable), pdo.transmit, variable, pdo.count == 0)
+
+
+def _is_used(index: int, cob: CobId) -> bool:
+    """A SYNC is listened to in any case; TIME is used by who consumes (bit 31) or produces it (bit 30)."""
+    if index == _TIME:
+        return cob.bit_31 or cob.bit_30
+    return index == _SYNC or not cob.bit_31
 
 
 def _is_open(report: Report, variable: Variable) -> bool:

@@ -45,12 +45,18 @@ class NodeIdPlus:
         return node_id + self.offset
 
 
+def check_node_id(node_id: int | None) -> None:
+    """Raise ValueError outside 1..127; None is no node-ID and passes."""
+    if node_id is not None and not 1 <= node_id <= 127:
+        raise ValueError(f"node-ID {node_id} is outside 1..127")
+
+
 def object_text(index: int, subindex: int) -> str:
     """As in "6041:00", the way opendiag prints an object everywhere."""
     return f"{index:04X}:{subindex:02X}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Variable:
     """One value of a dictionary.
 
@@ -352,7 +358,7 @@ class ObjectDictionary:
 
         ``node_id`` makes numbers of the defaults that depend on it; that of a DCF is known.
 
-        Raises MissingDependency when the package is not installed.
+        Raises ValueError for a node-ID outside 1..127, MissingDependency when the package is not installed.
         """
         from opendiag.dictionary.canopen_bridge import to_canopen
 

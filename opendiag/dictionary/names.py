@@ -33,13 +33,25 @@ def find(name: str, dictionary: ObjectDictionary | None) -> Key:
     found = keys.get(_plain(name))
     if found is not None:
         return found[1]
-    whole, _, part = name.rpartition(".")
-    if (found := keys.get(_plain(whole))) is not None and found[1][1] is None:
-        return found[1][0], member(part, found[1][0], dictionary)
+    objects = {plain: key[0] for plain, (_, key) in keys.items() if key[1] is None}
+    indices = [(objects[whole], part) for whole, part in _splits(name) if whole in objects]
+    for index, part in indices:
+        if (subindex := _subindex(part, index, dictionary)) is not None:
+            return index, subindex
+    if indices:
+        index, part = indices[0]
+        return index, member(part, index, dictionary)
     close = get_close_matches(_plain(name), list(keys), n=3, cutoff=0.6)
     source = "the CiA 301/302/402 tables" if dictionary is None else dictionary.name
     hint = f" (close: {', '.join(repr(keys[key][0]) for key in close)})" if close else ""
     raise ObjectNotFound(f"named {name!r}{hint}", source)
+
+
+def _splits(name: str) -> Iterator[tuple[str, str]]:
+    """Plain name of an object and name of a member, for each point that may stand between them."""
+    for place in range(len(name) - 1, -1, -1):
+        if name[place] == ".":
+            yield _plain(name[:place]), name[place + 1 :]
 
 
 def number_of(text: str) -> Key | None:
@@ -50,13 +62,17 @@ def number_of(text: str) -> Key | None:
 
 def member(name: str, index: int, dictionary: ObjectDictionary | None) -> int:
     """The subindex of a member of an array or record by its name alone. Raises ObjectNotFound."""
-    known = {_plain(text): subindex for subindex, text in _members(index, dictionary)}
-    subindex = known.get(_plain(name))
+    subindex = _subindex(name, index, dictionary)
     if subindex is None:
         source = "the CiA tables" if dictionary is None else dictionary.name
         names = ", ".join(repr(text) for _, text in _members(index, dictionary))
         raise ObjectNotFound(f"{index:04X} member {name!r} (its members: {names or 'none known'})", source)
     return subindex
+
+
+def _subindex(name: str, index: int, dictionary: ObjectDictionary | None) -> int | None:
+    plain = _plain(name)
+    return next((subindex for subindex, text in _members(index, dictionary) if _plain(text) == plain), None)
 
 
 def _members(index: int, dictionary: ObjectDictionary | None) -> Iterator[tuple[int, str]]:

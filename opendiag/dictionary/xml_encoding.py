@@ -12,8 +12,10 @@ from opendiag.findings import Finding, Severity
 _DECLARED = re.compile(rb"\s*<\?xml[^>]{0,100}?encoding\s*=\s*[\"']([A-Za-z][A-Za-z0-9._-]{0,39})[\"']")
 #: Python knows more, and some of them are no alphabets at all.
 _ACCEPTED = re.compile(
-    r"utf_?8|(us_)?ascii|iso_?8859_\d+|latin_?1|windows_\d+|cp\d+|koi8_[ru]|gb\w+|big5|\w*_jis|euc_\w+"
+    r"utf_?8|utf_?16(_?[lb]e)?|(us_)?ascii|iso_?8859_\d+|latin_?1|windows_\d+|cp\d+|koi8_[ru]|gb\w+|big5|\w*_jis|euc_\w+"
 )
+#: Tools that make their XML in memory leave this there, whatever they then write.
+_WIDE = "utf-16"
 
 
 def decode_xml(raw: bytes, name: str) -> tuple[str, str, list[Finding]]:
@@ -21,6 +23,11 @@ def decode_xml(raw: bytes, name: str) -> tuple[str, str, list[Finding]]:
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF8)) or b"\0" in raw[:4]:
         return _renamed(*encodings.decode(raw, name))
     encoding = _declared(raw, name)
+    if encoding.startswith(_WIDE):  # then the declaration itself could not have been read byte by byte
+        text, encoding, findings = _renamed(*encodings.decode(raw, name))
+        assumed = "read as it is" if findings else "read as UTF-8"
+        wrong = Finding("xdd-encoding", Severity.INFO, "not UTF-16, though it says so", name, 1, "", assumed)
+        return text, encoding, [wrong, *findings]
     try:
         return raw.decode(encoding), encoding, []
     except UnicodeDecodeError as error:

@@ -873,6 +873,37 @@ def test_no_such_port_is_an_initialization_error(tmp_path):
     assert raised.value.error_code == 2
 
 
+@pytest.mark.parametrize("dialect", ["lawicel", "canable", "cantact"])
+def test_shutdown_waits_until_frames_have_left(model, opened, dialect, monkeypatch):
+    """An adapter forgets what it has not sent when its channel is closed."""
+    model.listener(bit_rate=10_000)
+    bus, device = opened(dialect, bitrate=10_000)
+    command, came = device._command, []
+
+    def noted(line):
+        came.append((line[:1], time.monotonic()))
+        return command(line)
+
+    monkeypatch.setattr(device, "_command", noted)
+    for _ in range(4):
+        bus.send(message(1, bytes(8)))
+    bus.shutdown()
+    wait_for(lambda: came and came[-1][0] == "C")
+    first = next(at for letter, at in came if letter == "t")
+    assert 4 * 0.0135 <= came[-1][1] - first < 0.5
+
+
+def test_frames_that_wait_when_it_is_closed_are_counted(opened):
+    bus, _ = opened("lawicel", {"tx_slots": 1})
+    bus.send(message(1))
+    bus.send(message(2))
+    wait_for(lambda: bus.counters["retried"])
+    began = time.monotonic()
+    bus.shutdown()
+    assert time.monotonic() - began < 1
+    assert bus.counters["refused"] + bus.counters["unanswered"] == 1
+
+
 def test_shutdown_closes_the_channel(opened):
     bus, device = opened("cantact")
     assert device.tap.up

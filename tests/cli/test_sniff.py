@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import can
 import pytest
 from rich.console import Console
 
-from opendiag.cli.sniff_command import drawn
+from opendiag.cli.sniff_command import _Screen, drawn
 from opendiag.cli.sniff_table import SniffTable
 from opendiag.frame import Frame
 
@@ -85,6 +86,18 @@ def test_changed_bytes_are_marked_for_a_second():
     assert "\x1b[1;31m08" in screen(table, 500, color_system="standard")
     assert "\x1b[1;31m" not in screen(table, 1500, color_system="standard")
     assert "10.0" in screen(table, 500)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_the_clock_of_the_frames_counts(monkeypatch, hours):
+    """That of the computer may have been set since the bus was opened."""
+    drawn_at = []
+    monkeypatch.setattr("opendiag.cli.sniff_command.drawn", lambda table, now_ns, room: drawn_at.append(now_ns) or "")
+    table, screen_ = SniffTable(), _Screen()
+    at_ns = time.time_ns() + hours * 3_600_000 * MS
+    with screen_:
+        screen_.changed(table, table.feed(Frame(0x123, time_ns=at_ns)))
+    assert drawn_at and all(0 <= now_ns - at_ns < 1000 * MS for now_ns in drawn_at)
 
 
 def test_without_colour_they_are_bold(monkeypatch):

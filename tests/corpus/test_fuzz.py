@@ -167,6 +167,10 @@ OBJECT = "ParameterName=S\nObjectType=7\nDataType=7\nAccessType=rw\n"
 ARRAY = "ParameterName=S\nObjectType=8\nDataType=7\nAccessType=rw\n"
 MANY = 5_000
 LONG = 200_000
+XML = (
+    "<ISO15745ProfileContainer><ISO15745Profile><ProfileBody><ApplicationLayers><CANopenObjectList>{}"
+    "</CANopenObjectList></ApplicationLayers></ProfileBody></ISO15745Profile></ISO15745ProfileContainer>"
+)
 
 #: Name -> text.
 TRAPS = {
@@ -211,6 +215,19 @@ TRAPS = {
     "a bit rate": f"[DeviceInfo]\nBaudRate_{'9' * LONG}=1\n[2000]\n{OBJECT}",
     "a comment number": f"[Comments]\nLines=1\nLine{'9' * LONG}=1\n[2000]\n{OBJECT}",
     "a dummy": f"[DummyUsage]\nDummy{'9' * LONG}=1\n[2000]\n{OBJECT}",
+    "nested elements": "<a>" * MANY + "</a>" * MANY,
+    "many elements": XML.format("<CANopenObject/>" * MANY),
+    "objects alike": XML.format('<CANopenObject index="2000" name="S" objectType="7" dataType="0007"/>' * MANY),
+    "a long number of an object": XML.format(f'<CANopenObject index="2000" name="S" defaultValue="{"9" * LONG}"/>'),
+    "a long index": XML.format(f'<CANopenObject index="{"2" * LONG}"/><CANopenObject index="2000" objectType="7"/>'),
+    "parameters that name each other": XML.format('<CANopenObject index="2000" name="S" uniqueIDRef="p0"/>').replace(
+        "</ISO15745ProfileContainer>",
+        "".join(
+            f'<parameter uniqueID="p{n}" templateIDRef="p{n + 1}"><dataTypeIDRef uniqueIDRef="p{n + 1}"/></parameter>'
+            for n in range(MANY)
+        )
+        + "</ISO15745ProfileContainer>",
+    ),
     "types that name themselves": "".join(
         f"[{n:04X}]\nParameterName=T\nObjectType=6\n[{n:04X}sub1]\nDataType={n}\nDefaultValue={n}\n"
         for n in range(64, 4096)

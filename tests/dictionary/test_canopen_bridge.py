@@ -161,6 +161,15 @@ def test_a_formula_that_canopen_read_without_a_node_id(text, offset):
     assert from_canopen(od)[0x1014, 0].default == NodeIdPlus(offset)
 
 
+@pytest.mark.parametrize("text", ["$NODEID+010", "$NODEID+ten", "ten+$NODEID", "$NODEID*2"])
+def test_a_formula_that_nobody_can_read_is_no_default(text):
+    od = canopen.ObjectDictionary()
+    variable = canopen.objectdictionary.ODVariable("COB-ID", 0x1014)
+    variable.data_type, variable.relative, variable.default_raw = DataType.UNSIGNED32, True, text
+    od.add_object(variable)
+    assert from_canopen(od)[0x1014, 0].default is None
+
+
 def test_without_the_package_it_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "canopen", None)
     with pytest.raises(MissingDependency, match="pip install canopen"):

@@ -120,6 +120,18 @@ def test_too_many_compact_members():
     assert codes(dictionary) == ["eds-bad-value"]
 
 
+def test_compact_arrays_of_a_file_stand_for_so_many_members_and_no_more():
+    array = "ParameterName=I\nObjectType=8\nDataType=6\nAccessType=ro\nCompactSubObj=254\n"
+    dictionary = parse("".join(f"[{index:04X}]\n{array}" for index in range(0x2000, 0x2000 + 300)), "x")
+    assert len(dictionary) == 300
+    made = sum(1 for _ in dictionary.variables())
+    assert made == 65536 // 254 * 255
+    refused = [f for f in dictionary.findings if f.code == "eds-bad-value"]
+    assert len(refused) == 300 - 65536 // 254
+    assert refused[0].sentence.endswith("is too much: more than 65536 members in compact arrays")
+    assert dictionary.objects[0x2000 + 299].extra["CompactSubObj"] == "254"
+
+
 def test_a_domain_needs_no_data_type_and_types_are_no_values():
     dictionary = read(
         "[2000]\nParameterName=Program\nObjectType=2\nAccessType=rw\nDefaultValue=NULL\n"
@@ -161,7 +173,9 @@ def test_what_a_data_type_says_is_kept():
     assert dictionary.objects[5].extra == {"DataType": "0x0005", "AccessType": "ro"}
 
 
-@pytest.mark.parametrize(("object_type", "found"), [("0x8", ["eds-object-type"]), ("2", []), ("what", ["eds-bad-value"])])
+@pytest.mark.parametrize(
+    ("object_type", "found"), [("0x8", ["eds-object-type"]), ("2", []), ("what", ["eds-bad-value"])]
+)
 def test_a_member_that_calls_itself_no_variable(object_type, found):
     dictionary = read(ARRAY + member(0) + member(1, f"ObjectType={object_type}\n"))
     assert dictionary[0x2000, 1].extra == {"ObjectType": object_type}
@@ -396,6 +410,20 @@ def test_files_without_lists_or_device_are_said_once():
     dictionary = parse(f"[2000]\n{GOOD}[2001]\n{GOOD}", "x")
     assert sorted(codes(dictionary)) == ["eds-no-device-info", "eds-no-lists"]
     assert len(dictionary) == 2
+
+
+def test_of_findings_alike_only_so_many_are_kept():
+    dictionary = read(f"[2000]\n{GOOD}" + "nonsense\n" * 3000 + "=1\n")
+    found = [f for f in dictionary.findings if f.code == "eds-no-equals"]
+    assert len(found) == 1001
+    assert found[0].line is None and found[0].sentence == "more than 1000 findings of this code"
+    assert [f.line for f in found[1:]] == list(range(found[1].line, found[1].line + 1000))
+    assert codes(dictionary).count("eds-no-key") == 1
+
+
+def test_a_finding_is_for_reading():
+    finding = only(read(f"[2000]\n{GOOD}" + "x" * 5000 + "\n"))
+    assert finding.evidence == "x" * 300 + "..."
 
 
 # --- refused, and never more than that -----------------------------------------------------------------------

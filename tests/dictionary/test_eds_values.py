@@ -98,6 +98,8 @@ def test_values_that_are_as_they_should_be(data_type, text, value):
         (7, "$NODEID*2", None, "eds-bad-value"),
         (7, "$NODEID+$NODEID", None, "eds-bad-value"),
         (7, "5-$NODEID", None, "eds-bad-value"),
+        (7, "$NODEID" + "+0x10" * 100, None, "eds-bad-value"),
+        (7, "$NODEID+0xFFFFFFFFFFFFFFFF+1", None, "eds-bad-value"),
         (8, "0x1FFFFFFFFF", None, "eds-bad-value"),
         (8, "fast", None, "eds-bad-value"),
         (8, "f", None, "eds-bad-value"),

@@ -212,6 +212,17 @@ def test_compact_pdos_have_no_sections_unless_they_were_changed():
         assert parse(text, "x")[0x1801, 2].default == 1
 
 
+@pytest.mark.parametrize("canonical", [True, False])
+def test_a_compact_pdo_can_be_taken_out(canonical):
+    dictionary = parse(
+        "[DeviceInfo]\nCompactPDO=3\nNrOfTXPDO=2\n[2000]\nParameterName=S\nDataType=5\nAccessType=ro\n", "x"
+    )
+    del dictionary.objects[0x1801]
+    found = parse(eds_text(dictionary, canonical=canonical), "x")
+    assert found.objects.keys() == dictionary.objects.keys()
+    assert found[0x1800, 1].default == dictionary[0x1800, 1].default
+
+
 def test_a_text_that_breaks_a_line_is_written_as_one():
     found = var(data_type=T.VISIBLE_STRING, default=" two\r\nlines ", unit="a\nb")
     found.name = "Speed\nof it"
@@ -505,3 +516,21 @@ def test_no_text_breaks_the_file(text):
     found.name = text
     read = parse(eds_text(of(found, comments=(text,), file=FileInfo(description=text))), "x")
     assert sorted(read.objects) == [0x2000] and read[0x2000, 0].extra.keys() == {"Colour"}
+
+
+REFUSED = (
+    "[2000]\nParameterName=S\nObjectType=0x9\nSubNumber=1\n"
+    "[2000sub1]\nParameterName=M\nObjectType=0x8\nDataType=0x0005\nAccessType=any\nDefaultValue=256\n"
+)
+
+
+@pytest.mark.parametrize("canonical", [True, False])
+def test_a_value_that_cannot_be_used_is_written_until_another_takes_its_place(canonical):
+    read = parse(REFUSED, "x")
+    lines = eds_text(read, canonical=canonical).splitlines()
+    assert {"ObjectType=0x8", "AccessType=any", "DefaultValue=256"} < set(lines)
+    members = read.objects[0x2000].members
+    members[1] = replace(members[1], default=5, access="ro")
+    lines = eds_text(read, canonical=canonical).splitlines()
+    assert {"ObjectType=0x8", "AccessType=ro", "DefaultValue=5"} < set(lines)
+    assert sum(line.startswith(("DefaultValue=", "AccessType=")) for line in lines) == 2

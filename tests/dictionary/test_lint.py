@@ -300,6 +300,18 @@ def test_a_pdo_that_maps_nothing_is_no_reason_to_worry():
     assert [each.severity for each in found(text.replace("NrOfTXPDO=1", "NrOfTXPDO=2"))] == [INFO]
 
 
+@pytest.mark.parametrize(("word", "codes"), [("0x205", []), ("0x80000205", ["lint-cob-id-clash"]), ("0x40000205", ["lint-cob-id-clash"])])
+def test_a_time_that_is_neither_sent_nor_received_is_in_nobodys_way(word, codes):
+    text = GOOD + var(0x1012, "COB-ID TIME", 7, "rw", f"DefaultValue={word}")
+    assert [each.code for each in found(text, 5) if each.code == "lint-cob-id-clash"] == codes
+
+
+@pytest.mark.parametrize("node_id", [0, 128, -1])
+def test_a_node_id_that_is_none_is_refused(node_id):
+    with pytest.raises(ValueError, match=f"node-ID {node_id} is outside 1..127"):
+        found(GOOD, node_id)
+
+
 # --- where it stands -----------------------------------------------------------------------------------------------
 
 

@@ -23,6 +23,16 @@ def dictionary():
             0x2000: Object(0x2000, "Status word", ObjectType.VAR, {0: member(0x2000, 0, "Status word")}),
             0x2001: Object(0x2001, "Firmware 1.2", ObjectType.DOMAIN, {0: member(0x2001, 0, "Firmware 1.2")}),
             0x2002: Object(0x2002, "List", ObjectType.ARRAY),
+            0x2003: Object(
+                0x2003,
+                "Limits, max.",
+                ObjectType.RECORD,
+                {
+                    1: member(0x2003, 1, "Max. speed"),
+                    2: member(0x2003, 2, "Torque (see 2.1)."),
+                    3: member(0x2003, 3, "Max. speed"),
+                },
+            ),
         },
     )
 
@@ -35,6 +45,8 @@ def dictionary():
         ("identity object.vendor id", (0x1018, 1)),
         ("Identity Object.product_code", (0x1018, 2)),
         ("firmware 1.2", (0x2001, 0)),
+        ("Limits, max..Max. speed", (0x2003, 1)),
+        ("limits, max..torque (see 2.1).", (0x2003, 2)),
         ("6041", (0x6041, None)),
         ("0x6041", (0x6041, None)),
         ("6041h", (0x6041, None)),
@@ -71,6 +83,7 @@ def test_an_array_or_record_is_found_as_a_whole(dictionary, name, index):
     ("name", "hint"),
     [
         ("Identity Objekt", "close: 'Identity Object'"),
+        ("Limits, max..Min. speed", "its members: 'Max. speed', 'Torque (see 2.1).'"),
         ("Identity Object.Serial", "its members: 'Vendor-ID', 'Product Code'"),
         ("9999", "mine has no object 9999"),
         ("6041:05", "mine has no object 6041:05"),
@@ -91,5 +104,5 @@ def test_without_a_dictionary_the_tables_of_the_standards_are_asked():
 
 
 def test_objects_come_in_order_of_their_index(dictionary):
-    assert [found.index for found in dictionary] == [0x1018, 0x2000, 0x2001, 0x2002, 0x6041]
-    assert len(dictionary) == 5
+    assert [found.index for found in dictionary] == [0x1018, 0x2000, 0x2001, 0x2002, 0x2003, 0x6041]
+    assert len(dictionary) == 6

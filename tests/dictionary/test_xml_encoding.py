@@ -36,6 +36,15 @@ def test_not_the_ascii_it_says():
     assert [(finding.code, finding.line) for finding in findings] == [("xdd-encoding", 2)]
 
 
+@pytest.mark.parametrize("told", ["utf-16", "UTF-16LE", "utf16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_not_the_utf_16_it_says(told, encoding):
+    text, used, findings = decode_xml(TEXT.format(told).encode(encoding), "f")
+    assert (text, used) == (TEXT.format(told), encoding)
+    assert [finding.code for finding in findings] == ["xdd-encoding"] * (1 + (encoding != "utf-8"))
+    assert findings[0].line == 1 and "UTF-16" in findings[0].sentence
+
+
 @pytest.mark.parametrize("told", ["klingon", "rot13", "punycode", "unicode_escape", "cp99999", "zlib"])
 def test_an_encoding_that_is_no_alphabet(told):
     with pytest.raises(DictionaryFileError, match=told) as caught:
