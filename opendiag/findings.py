@@ -40,5 +40,5 @@ class Finding:
         if self.assumed:
             parts.append(f"; {self.assumed}")
         if self.advice:
-            parts.append(f" {self.advice}")
+            parts.append(f"{'' if parts[-1].endswith(('.', '?', '!')) else '.'} {self.advice}")
         return "".join(parts)

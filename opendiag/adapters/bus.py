@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import can
 from can.typechecking import CanFilters
 
+from opendiag.adapters.drivers import YES_OR_NO
 from opendiag.adapters.inbox import Inbox
 from opendiag.adapters.message import from_message, received_message
 from opendiag.findings import Finding, Severity
@@ -41,21 +42,43 @@ class QueueFull(can.CanOperationError):
         self.error_code = errno.ENOBUFS
 
 
+def wrong_option(sentence: str) -> can.CanInitializationError:
+    """What was asked for makes no sense, whatever adapter is there. ``error_code`` is EINVAL."""
+    failure = can.CanInitializationError(sentence)  # which would add the number to the sentence
+    failure.error_code = errno.EINVAL
+    return failure
+
+
 def refuse_unknown(interface: str, options: Mapping[str, object], known: str) -> None:
     """Raise can.CanInitializationError for options that nobody reads."""
     unknown = sorted(set(options) - _NOT_OURS)
     if unknown:
-        raise can.CanInitializationError(f"{interface} has no option {', '.join(unknown)}; it takes {known}")
+        raise wrong_option(f"{interface} has no option {', '.join(unknown)}; it takes {known}")
 
 
-def whole_number(name: str, option: str, value: object) -> int:
+def named_port(interface: str, channel: int | str | None) -> int | str:
+    """Raise can.CanInitializationError where no channel was given."""
+    if channel is None or channel == "":
+        raise wrong_option(f"{interface}: which port? give channel=..., as in channel='/dev/ttyACM0' or channel='COM5'")
+    return channel
+
+
+def whole_number(name: str, option: str, value: object, least: int | None = None, most: int | None = None) -> int:
     """Also of a text, as in 0x181. Raise can.CanInitializationError."""
+    number = _whole(value)
+    if number is None or (least is not None and number < least) or (most is not None and number > most):
+        limits = "" if least is None else f", {least} or more" if most is None else f", {least} to {most}"
+        raise wrong_option(f"{name}: {option} is {value!r}: expected a whole number{limits}")
+    return number
+
+
+def _whole(value: object) -> int | None:
     with contextlib.suppress(ValueError):
         if isinstance(value, str):
             return int(value, 0)
         if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
             return int(value)
-    raise can.CanInitializationError(f"{name}: {option} is {value!r}: expected a whole number")
+    return None
 
 
 def seconds(name: str, option: str, value: object) -> float:
@@ -63,7 +86,18 @@ def seconds(name: str, option: str, value: object) -> float:
     with contextlib.suppress(ValueError):
         if isinstance(value, (str, int, float)) and (number := float(value)) >= 0:
             return number
-    raise can.CanInitializationError(f"{name}: {option} is {value!r}: expected seconds, 0 or more")
+    raise wrong_option(f"{name}: {option} is {value!r}: expected seconds, 0 or more")
+
+
+def yes_or_no(name: str, option: str, value: object) -> bool:
+    """Also of a text or a number: python-can hands on what its configuration files say.
+
+    Raise can.CanInitializationError.
+    """
+    known = YES_OR_NO.get(str(value).strip().lower())
+    if known is None:
+        raise wrong_option(f"{name}: {option} is {value!r}: expected yes or no")
+    return known
 
 
 def weakly(call: Callable[[T], None]) -> Callable[[T], None]:

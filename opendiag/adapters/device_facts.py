@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from opendiag.adapters import linux_can
 from opendiag.adapters.drivers import driver_of, installed
 from opendiag.adapters.linux_can import CanLink, up_command
+from opendiag.adapters.open import failure
 from opendiag.adapters.uri import Interface, format_bit_rate
 from opendiag.errors import AdapterError, AdapterNotFound
 
@@ -26,6 +27,8 @@ _GS_USB = ("gs_usb", "cantact", "candlelight")
 #: Bit rates of CiA 301.
 _RATES = (10_000, 20_000, 50_000, 125_000, 250_000, 500_000, 800_000, 1_000_000)
 _STATUS_S = 0.3
+#: Why a serial port did not open: said as for any other command.
+_OPENING = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.ENODEV, errno.ENXIO, errno.ENOTTY)
 _LISTED = "`opendiag ports` lists what is here"
 
 
@@ -40,6 +43,8 @@ def facts(interface: Interface) -> dict[str, str]:
         return _slcan_facts(interface)
     if interface.adapter == "usbcan":
         return _usbcan_facts(interface)
+    if interface.adapter in ("sim", "virtual"):
+        raise AdapterError(f"a {'simulated' if interface.adapter == 'sim' else 'virtual'} bus has no adapter")
     raise AdapterError(f"{interface.adapter} is not asked about itself; gs_usb, usbcan, slcan and socketcan can be")
 
 
@@ -124,6 +129,8 @@ def _sentences(interface: Interface) -> Iterator[None]:
     except can.CanError as error:
         if error.error_code == errno.ENOENT:
             raise AdapterNotFound(str(interface), f"there is no {interface.channel}: {_LISTED}") from error
+        if error.error_code in _OPENING and (driver := driver_of(interface)).serial_port:
+            raise failure(interface, driver, error) from error
         text = re.sub(r" \[Error Code -?\d+\]$", "", str(error)).rstrip(".")
         raise AdapterError(text if str(interface.channel) in text else f"{interface}: {text}") from error
 

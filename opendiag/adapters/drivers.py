@@ -19,7 +19,7 @@ class Driver:
 
     ``ours`` is the class of a driver of our own, as in "module:Class", always made with ``given``; ``needs`` names the
     part of opendiag that brings its library. ``software`` is the manufacturer's, which pip does not install.
-    ``sets_rate`` False: the bit rate is not set through it. ``silent`` is what makes it listen only, None when it
+    ``sets_rate`` False: the bit rate is not set through it. ``timing_option`` takes the place of a bit rate. ``silent`` is what makes it listen only, None when it
     cannot. ``numbered``: its channels are numbers. ``extra`` are options that the constructor takes without naming
     them.
     """
@@ -29,6 +29,7 @@ class Driver:
     module: str = ""
     software: str = ""
     sets_rate: bool = True
+    timing_option: str = ""
     silent: Mapping[str, object] | None = None
     numbered: bool = False
     serial_port: bool = False
@@ -41,11 +42,20 @@ class Driver:
 def _gs_usb(device: str) -> Driver:
     ours = "opendiag.adapters.gs_usb:GsUsbBus"
     given = {"device": device}
-    return Driver("gs_usb", "pyusb", "usb", silent=_SILENT, ours=ours, given=given, needs="usb")
+    return Driver("gs_usb", "pyusb", "usb", timing_option="timing", silent=_SILENT, ours=ours, given=given, needs="usb")
 
 
-def _serial_adapter(backend: str, ours: str) -> Driver:
-    return Driver(backend, "pyserial", "serial", silent=_SILENT, serial_port=True, ours=ours, needs="serial")
+def _serial_adapter(backend: str, ours: str, timing_option: str) -> Driver:
+    return Driver(
+        backend,
+        "pyserial",
+        "serial",
+        timing_option=timing_option,
+        silent=_SILENT,
+        serial_port=True,
+        ours=ours,
+        needs="serial",
+    )
 
 
 def _serial(backend: str, silent: Mapping[str, object] | None = None, sets_rate: bool = True) -> Driver:
@@ -59,8 +69,8 @@ _DRIVERS: Mapping[str, Driver] = {
     "socketcand": Driver("socketcand", sets_rate=False, silent={}),
     "virtual": Driver("virtual", sets_rate=False, silent={}),
     "udp_multicast": Driver("udp_multicast", "msgpack", "msgpack", sets_rate=False, silent={}),
-    "slcan": _serial_adapter("slcan", "opendiag.adapters.slcan:SlcanBus"),
-    "usbcan": _serial_adapter("usbcan", "opendiag.adapters.usbcan:UsbCanBus"),
+    "slcan": _serial_adapter("slcan", "opendiag.adapters.slcan:SlcanBus", "btr"),
+    "usbcan": _serial_adapter("usbcan", "opendiag.adapters.usbcan:UsbCanBus", "timing"),
     "gs_usb": _gs_usb("gs_usb"),
     "cantact": _gs_usb("cantact"),
     "candlelight": _gs_usb("candlelight"),
@@ -102,7 +112,8 @@ _RESERVED = {"self", "channel", "bitrate", "timing", "can_filters", "receive_own
 _RESERVED |= {"listen_only", "monitor", "operation_mode", "index", "kwargs"}
 #: The same of our own drivers, which say everything else themselves.
 _OURS_RESERVED = {"self", "channel", "bitrate", "can_filters", "receive_own_messages"}
-_YES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+#: What a text says of an option that is on or off.
+YES_OR_NO = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
 def driver_of(interface: Interface) -> Driver:
@@ -137,7 +148,7 @@ def arguments(interface: Interface, driver: Driver, bus_class: Callable[..., Any
     if driver.sets_rate:
         if interface.bit_rate is not None:
             made["bitrate"] = interface.bit_rate
-        elif interface.adapter in ADAPTERS:
+        elif interface.adapter in ADAPTERS and not made.get(driver.timing_option):
             raise BadInterface(str(interface), f"no bit rate: expected one, as in {_with_rate(interface)}")
     if "receive_own_messages" in named:
         made["receive_own_messages"] = False
@@ -184,9 +195,9 @@ def _reserved(driver: Driver, named: Mapping[str, inspect.Parameter]) -> set[str
 def _value(name: str, kind: type, text: str) -> object:
     """Raises ValueError, which says what is expected."""
     if kind is bool:
-        if text.lower() not in _YES:
+        if text.lower() not in YES_OR_NO:
             raise ValueError("expected yes or no")
-        return _YES[text.lower()]
+        return YES_OR_NO[text.lower()]
     if kind is int and name == "data_bitrate":
         return parse_bit_rate(text, MAX_DATA_BIT_RATE)
     try:

@@ -41,21 +41,22 @@ class EchoSlots:
 
     def reset(self) -> None:
         """Forget what is on its way: the adapter was started anew."""
-        self._pending: dict[int, tuple[Frame, float]] = {}
         free: SimpleQueue[int] = SimpleQueue()
         for slot in range(SLOTS):
             free.put(slot)
         self._failure = None
-        self._free = free
+        # Replaced as one: what was taken before belongs to what was pending before.
+        self._now: tuple[dict[int, tuple[Frame, float]], SimpleQueue[int]] = ({}, free)
 
     def fail(self, failure: Exception) -> None:
         """Whoever takes a slot gets this until `reset`."""
         self._failure = failure
-        self._free.put(-1)
+        self._now[1].put(-1)
 
     def take(self, frame: Frame, timeout_s: float) -> int:
         """A number for this frame. Raise QueueFull, or what `fail` was given."""
-        free = self._free
+        now = self._now
+        pending, free = now
         if self._failure:
             raise self._failure
         try:
@@ -64,31 +65,38 @@ class EchoSlots:
             slot = self._wait(free, timeout_s)
         if slot < 0:
             free.put(-1)  # for the next one who waits
-            raise self._failure or QueueFull(f"{self._name} was just started again")
+            raise self._failure or self._anew()
         if self._bit_s:
-            self._pace(slot, frame, timeout_s)
-        self._pending[slot] = (frame, time.monotonic())
+            self._pace(slot, free, frame, timeout_s)
+            if self._now is not now:
+                raise self._failure or self._anew()
+        pending[slot] = (frame, time.monotonic())
         return slot
+
+    def _anew(self) -> QueueFull:
+        return QueueFull(f"{self._name} was just started again")
 
     def give_back(self, slot: int) -> None:
         """The frame could not be written."""
-        if self._pending.pop(slot, None):
-            self._free.put(slot)
+        pending, free = self._now
+        if pending.pop(slot, None):
+            free.put(slot)
 
     def confirm(self, echo_id: int) -> Frame | None:
         """The frame that we had given this number; None and counted when there is none."""
-        entry = self._pending.pop(echo_id, None)
+        pending, free = self._now
+        entry = pending.pop(echo_id, None)
         if entry is None:
             self.unexpected += 1
             return None
         frame, sent_at = entry
         self._echoed_at = max(self._echoed_at, sent_at)
-        self._free.put(echo_id)
+        free.put(echo_id)
         return frame
 
     def waiting(self) -> tuple[int, float]:
         """How many frames wait for their echo, and for how long the first of them, in s."""
-        pending = list(self._pending.values())
+        pending = list(self._now[0].values())
         return len(pending), time.monotonic() - min(sent_at for _, sent_at in pending) if pending else 0.0
 
     def _wait(self, free: SimpleQueue[int], timeout_s: float) -> int:
@@ -110,24 +118,25 @@ class EchoSlots:
 
     def _overdue(self) -> int | None:
         with self._looking:
-            pending = sorted((sent_at, slot) for slot, (_, sent_at) in list(self._pending.items()))
-            if not pending:
+            pending = self._now[0]
+            waiting = sorted((sent_at, slot) for slot, (_, sent_at) in list(pending.items()))
+            if not waiting:
                 return None
             now = time.monotonic()
-            sent_at, slot = pending[0]
+            sent_at, slot = waiting[0]
             passed_over = self._echoed_at > sent_at and now - sent_at > LOST_S
             stuck = now - max(sent_at, self._given_up_at) > STUCK_S
-            if not (passed_over or stuck) or self._pending.pop(slot, None) is None:
+            if not (passed_over or stuck) or pending.pop(slot, None) is None:
                 return None
             self._given_up_at = now
             self.timeouts += 1
             return slot
 
-    def _pace(self, slot: int, frame: Frame, timeout_s: float) -> None:
+    def _pace(self, slot: int, free: SimpleQueue[int], frame: Frame, timeout_s: float) -> None:
         now = time.monotonic()
         wait_s = self._ready_at[slot] - now
         if wait_s > timeout_s:
-            self._free.put(slot)
+            free.put(slot)
             raise QueueFull(f"{self._name}: the bus needs {wait_s:.2g} s more for the frames that wait to be sent")
         if wait_s > 0:
             time.sleep(wait_s)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import sys
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,11 +13,12 @@ import can
 from can.typechecking import CanFilters
 
 from opendiag.adapters.bit_timing import MAX_ERROR, BitTiming, Limits, bit_timing, parse_timing
-from opendiag.adapters.bus import AdapterBus, Unplugged, refuse_unknown
+from opendiag.adapters.bus import AdapterBus, Unplugged, refuse_unknown, seconds, whole_number
 from opendiag.adapters.gs_usb_channel import Channel, Settings
 from opendiag.adapters.gs_usb_codec import BtConst, Feature, Layout, Request, pack_frame
-from opendiag.adapters.gs_usb_device import GsUsbDevice, give_back, shared_device
+from opendiag.adapters.gs_usb_device import GsUsbDevice
 from opendiag.adapters.gs_usb_find import FAMILIES, GsUsbInfo, choose, find_devices
+from opendiag.adapters.gs_usb_shared import give_back, shared_device
 from opendiag.adapters.inbox import Inbox
 from opendiag.adapters.usb_stream import cannot_open, failed
 from opendiag.findings import Finding, Severity
@@ -87,6 +91,7 @@ class GsUsbBus(AdapterBus):
     ) -> None:
         refuse_unknown("gs_usb", other, _KNOWN)
         fd = fd or data_bitrate is not None or data_timing is not None or isinstance(timing, can.BitTimingFd)
+        reconnect_s = seconds("gs_usb", "reconnect_s", reconnect_s)
         rates = _Rates(bitrate, data_bitrate, sample_point, data_sample_point, timing, data_timing, force_bitrate)
         modes = (listen_only, loopback, one_shot, triple_sampling, fd)
         if device not in FAMILIES:
@@ -232,6 +237,15 @@ class GsUsbBus(AdapterBus):
     def _close(self) -> None:
         give_back(self._device, self._link)
 
+    def __del__(self) -> None:
+        """In a thread of its own: garbage is collected anywhere, also in the reader's thread and under its locks."""
+        device = self.__dict__.get("_device")
+        if device is None or self._is_shutdown or sys.is_finalizing():
+            return
+        self._is_shutdown = True
+        with contextlib.suppress(RuntimeError):  # the interpreter ends
+            threading.Thread(target=give_back, args=(device, self._link), name=f"closes {self.name}").start()
+
     @staticmethod
     def _detect_available_configs() -> list[can.typechecking.AutoDetectedConfig]:
         try:
@@ -241,6 +255,7 @@ class GsUsbBus(AdapterBus):
         return [
             {"interface": "opendiag_gs_usb", "channel": info.channel_name(number)}
             for info in found
+            if not info.kernel_interfaces  # Linux has it: SocketCAN lists it
             for number in range(info.channels or 1)
         ]
 
@@ -277,6 +292,14 @@ def _layout(info: GsUsbInfo, flags: Feature) -> Layout:
     return Layout(bool(flags & Feature.HW_TIMESTAMP), bool(flags & Feature.FD), quirk)
 
 
+def _part(option: str, value: object) -> float | None:
+    """Also of a text. Raise can.CanInitializationError."""
+    try:
+        return None if value is None else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise cannot_open(f"gs_usb: {option} is {value!r}: expected a part of the bit, as in 0.875") from None
+
+
 class _Rates:
     """What was asked for, until the adapter has said what it can do."""
 
@@ -290,8 +313,9 @@ class _Rates:
         data_timing: str | None,
         forced: bool,
     ) -> None:
-        self._wanted = (rate, data_rate)
-        self._points = (point, data_point)
+        data_rate = None if data_rate is None else whole_number("gs_usb", "data_bitrate", data_rate)
+        self._wanted = (whole_number("gs_usb", "bitrate", rate), data_rate)
+        self._points = (_part("sample_point", point), _part("data_sample_point", data_point))
         if isinstance(timing, can.BitTimingFd):
             data_timing = _text(timing.data_brp, timing.data_tseg1, timing.data_tseg2, timing.data_sjw)
         self._texts = (_text_of(timing), data_timing)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import time
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from opendiag.adapters.bit_timing import BitTiming
@@ -55,7 +57,7 @@ class Channel:
         self.tells_state = bool(features & _TELLS_STATE)
         self.slots = EchoSlots(name, round(settings.timing.bit_rate) if paced else None)
         self._inbox = inbox
-        self._bus: AdapterBus | None = None
+        self._bus: Callable[[], AdapterBus | None] = lambda: None
         self._state: str | None = None
         self._errors: tuple[int | None, int | None] = (None, None)
         self._stale_before: int | None = None
@@ -89,8 +91,8 @@ class Channel:
             self._report(None, None, None)
 
     def report_to(self, bus: AdapterBus) -> None:
-        """The bus shows the state from now on."""
-        self._bus = bus
+        """The bus shows the state from now on; a bus that nobody has any more may go."""
+        self._bus = weakref.ref(bus)
         self._report(self._state, *self._errors)
 
     # --- in the reader thread
@@ -154,10 +156,11 @@ class Channel:
     def _report(self, state: str | None, tx_errors: int | None, rx_errors: int | None) -> None:
         self._state = state
         self._errors = (tx_errors, rx_errors)
-        if self._bus is not None:
-            self._bus.bus_state = state
-            self._bus.tx_errors = tx_errors
-            self._bus.rx_errors = rx_errors
+        bus = self._bus()
+        if bus is not None:
+            bus.bus_state = state
+            bus.tx_errors = tx_errors
+            bus.rx_errors = rx_errors
 
 
 def as_confirmed(frame: Frame, time_ns: int) -> Frame:

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import can
@@ -34,6 +33,7 @@ from opendiag.adapters.gs_usb_find import (
     GsUsbInfo,
     errno_of,
     has_kernel_driver,
+    hold,
     path_of,
     read_info,
     sentence,
@@ -41,54 +41,16 @@ from opendiag.adapters.gs_usb_find import (
 )
 from opendiag.adapters.gs_usb_plain_codec import PlainFrames
 from opendiag.adapters.reader import Reader
-from opendiag.adapters.usb_stream import Endpoints, UsbStream, cannot_open, is_busy
+from opendiag.adapters.usb_stream import UsbStream, cannot_open, failed, find_endpoints, is_busy
 
 #: Its counter of microseconds wraps after 71.6 minutes; asking now and then keeps it in step with a silent bus.
 _ANCHOR_S = 600.0
 _STATE_S = 1.0
 #: Frames of an earlier session are thrown away until it is silent for 10 ms; for so long at most.
 _DRAIN_S, _SILENT_MS = 0.5, 10
-_PREFERRED_OUT = 0x02
 _ROUNDS = 64
-
-_opening = threading.Lock()
-_devices: dict[tuple[int, str], GsUsbDevice] = {}
-
-
-@contextlib.contextmanager
-def shared_device(info: GsUsbInfo, backend: Any, detach: bool) -> Iterator[GsUsbDevice]:
-    """The adapter, opened if it is not yet. Whoever starts no channel in this context gives it back with it.
-
-    Raise can.CanInitializationError.
-    """
-    key = (id(backend), info.path)
-    with _opening:
-        device = _devices.get(key)
-        if device is None or device.failure is not None:
-            device = GsUsbDevice(info, backend, detach)
-            _devices[key] = device
-        try:
-            yield device
-        except (can.CanOperationError, ValueError) as error:
-            number = getattr(error, "error_code", None)
-            raise cannot_open(str(error), number) from error
-        finally:
-            if not device.in_use:
-                _close(device)
-
-
-def give_back(device: GsUsbDevice, channel: Channel) -> None:
-    """Stop this channel; the adapter is closed with its last one."""
-    with _opening:
-        device.stop(channel)
-        if not device.in_use:
-            _close(device)
-
-
-def _close(device: GsUsbDevice) -> None:
-    for key in [key for key, other in _devices.items() if other is device]:
-        del _devices[key]
-    device.close()
+#: A device that fails to tell its state so often in a row says that it can, and cannot. One that refuses it does so.
+_REFUSALS = 3
 
 
 class GsUsbDevice:
@@ -108,7 +70,7 @@ class GsUsbDevice:
         self._changing = threading.Lock()
         self._host_clock = HostClock()
         self._clock = DeviceClock(1000, 1 << 32)
-        self._asks_state = True
+        self._refusals = 0
         self._gone_since = 0.0
         self._read_errors = 0
         self._layouts: list[Layout] = []
@@ -120,6 +82,9 @@ class GsUsbDevice:
         except (can.CanError, ValueError) as error:
             self._shut()
             raise cannot_open(str(error)) from error
+        except BaseException:
+            self._shut()
+            raise
         self._due_ns = self._anchor_due_ns = 0
         self._reader = Reader(self, self.name)
         self._reading = False
@@ -128,6 +93,7 @@ class GsUsbDevice:
 
     def _open(self, info: GsUsbInfo) -> UsbStream:
         device = info.device
+        stream: UsbStream | None = None
         try:
             try:
                 device.get_active_configuration()
@@ -141,12 +107,16 @@ class GsUsbDevice:
             stream = UsbStream(device, endpoints, self.name)
             stream.tell(Request.HOST_FORMAT, 1, HOST_FORMAT)
         except (usb.core.USBError, NotImplementedError, ValueError) as error:
-            self._undo(device)
+            self._undo(device, stream)
             text = f"{self.name} is in use: another program has it open" if is_busy(error) else sentence(error)
             raise cannot_open(f"{self.name}: {text}", errno_of(error)) from error
         except can.CanError as error:
-            self._undo(device)
+            self._undo(device, stream)
             raise cannot_open(str(error), error.error_code) from error
+        except BaseException:  # Ctrl-C: Linux's driver gets it back all the same
+            self._undo(device, stream)
+            raise
+        hold(info, True)
         return stream
 
     def _take_from_kernel(self, info: GsUsbInfo) -> None:
@@ -163,7 +133,9 @@ class GsUsbDevice:
         device.detach_kernel_driver(0)
         self._detached = True
 
-    def _undo(self, device: Any) -> None:
+    def _undo(self, device: Any, stream: UsbStream | None) -> None:
+        if stream is not None:  # transfers are on their way into its memory
+            stream.close()
         with contextlib.suppress(usb.core.USBError, NotImplementedError):
             usb.util.dispose_resources(device)
         self._attach_again(device)
@@ -182,11 +154,14 @@ class GsUsbDevice:
         return bool(self._channels)
 
     def close(self) -> None:
-        """All channels are stopped."""
+        """Stops what is not stopped yet."""
+        for channel in self._channels.values():
+            self.stop(channel)
         self._reader.stop()
         self._shut()
 
     def _shut(self) -> None:
+        hold(self.info, False)
         self._stream.close()
         self._read_errors += self._stream.read_errors
         self._stream.read_errors = 0
@@ -197,12 +172,15 @@ class GsUsbDevice:
     def constants(self, number: int) -> BtConst:
         """What this channel can do. Raise can.CanOperationError, ValueError."""
         if number not in self._constants:
-            ask = self._stream.ask
-            constants = unpack_bt_const(ask(Request.BT_CONST, number, 40))
-            if constants.feature & Feature.FD and constants.feature & Feature.BT_CONST_EXT:
-                constants = unpack_bt_const(ask(Request.BT_CONST_EXT, number, 72))
-            self._constants[number] = constants
+            self._constants[number] = self._ask_constants(number)
         return self._constants[number]
+
+    def _ask_constants(self, number: int) -> BtConst:
+        ask = self._stream.ask
+        constants = unpack_bt_const(ask(Request.BT_CONST, number, 40))
+        if constants.feature & Feature.FD and constants.feature & Feature.BT_CONST_EXT:
+            constants = unpack_bt_const(ask(Request.BT_CONST_EXT, number, 72))
+        return constants
 
     def check_free(self, number: int) -> None:
         """Raise can.CanInitializationError if this process uses the channel already."""
@@ -216,7 +194,7 @@ class GsUsbDevice:
             if self.failure is not None:
                 raise Unplugged(str(self.failure))
             try:
-                self._start(channel)
+                self._start(channel, anchor=not self._reading)
                 if not self._reading:
                     self._reading = True
                     self._reader.start()
@@ -227,7 +205,8 @@ class GsUsbDevice:
                 raise
             self._reader.reconnect_s = max(other.reconnect_s for other in self._channels.values())
 
-    def _start(self, channel: Channel) -> None:
+    def _start(self, channel: Channel, anchor: bool) -> None:
+        """``anchor``: nobody else uses the clock now."""
         number, settings, tell = channel.number, channel.settings, self._stream.tell
         tell(Request.MODE, number, pack_mode(False))  # an earlier program may have been killed
         if not self._channels and not self._reading:
@@ -235,7 +214,7 @@ class GsUsbDevice:
         if settings.termination is not None:
             tell(Request.SET_TERMINATION, number, int(settings.termination).to_bytes(4, "little"))
         timestamps = bool(settings.flags & Feature.HW_TIMESTAMP)
-        counter_us = self._anchor(number) if timestamps else None
+        counter_us = self._counter_us(number, anchor) if timestamps else None
         tell(Request.BITTIMING, number, pack_bit_timing(settings.timing))
         if settings.data_timing is not None:
             # On a CANtact Pro the number of GET_USER_ID sets the data timing.
@@ -269,12 +248,15 @@ class GsUsbDevice:
                 with contextlib.suppress(can.CanError):  # it may have been unplugged
                     self._stream.tell(Request.MODE, channel.number, pack_mode(False))
             self._forget(channel)
+        channel.slots.fail(_closed(channel))  # whoever waits for one must not send to a channel that is stopped
 
     def _forget(self, channel: Channel) -> None:
         self._channels = {number: other for number, other in self._channels.items() if other is not channel}
 
     def send(self, channel: Channel, data: bytes, timeout_s: float) -> None:
         """Raise QueueFull, Unplugged, can.CanOperationError."""
+        if self._channels.get(channel.number) is not channel:
+            raise _closed(channel)
         self._stream.write(data, timeout_s)
 
     def tell(self, request: Request, value: int, data: bytes) -> None:
@@ -283,7 +265,10 @@ class GsUsbDevice:
 
     def ask(self, request: Request, value: int, length: int) -> bytes:
         """Raise Unplugged, can.CanOperationError."""
-        return self._stream.ask(request, value, length)
+        try:
+            return self._stream.ask(request, value, length)
+        except ValueError as error:
+            raise failed(f"{self.name}: {error}") from error
 
     @property
     def counters(self) -> dict[str, int]:
@@ -299,9 +284,10 @@ class GsUsbDevice:
         while time.monotonic() < until and self._stream.read(_SILENT_MS):
             pass
 
-    def _anchor(self, number: int) -> int:
+    def _counter_us(self, number: int, anchor: bool) -> int:
         counter_us = int.from_bytes(self._stream.ask(Request.TIMESTAMP, number, 4), "little")
-        self._clock.anchor(counter_us, self._host_clock.now_ns())
+        if anchor:
+            self._clock.anchor(counter_us, self._host_clock.now_ns())
         return counter_us
 
     # --- the reader thread
@@ -341,18 +327,27 @@ class GsUsbDevice:
             features = self._constants[number].feature
             if anchor and features & Feature.HW_TIMESTAMP:
                 self._anchor_due_ns = now_ns + int(_ANCHOR_S * 1e9)
-                self._anchor(number)
+                self._anchor_again(number)
                 anchor = False
-            if self._asks_state and features & Feature.GET_STATE:
+            if self._refusals < _REFUSALS and features & Feature.GET_STATE:
                 self._ask_state(number, channel)
+
+    def _anchor_again(self, number: int) -> None:
+        try:
+            self._counter_us(number, True)
+        except Unplugged:
+            raise
+        except (can.CanOperationError, ValueError):  # there is time for many more
+            self._anchor_due_ns = 0
 
     def _ask_state(self, number: int, channel: Channel) -> None:
         try:
             channel.report(unpack_state(self._stream.ask(Request.GET_STATE, number, 12)))
+            self._refusals = 0
         except Unplugged:
             raise
-        except (can.CanOperationError, ValueError):
-            self._asks_state = False  # it says that it can, and cannot
+        except (can.CanOperationError, ValueError) as error:
+            self._refusals += _REFUSALS if getattr(error, "error_code", None) in (errno.EPIPE, None) else 1
 
     def gone(self, reason: str) -> None:
         self._gone_since = time.monotonic()
@@ -378,6 +373,8 @@ class GsUsbDevice:
                     channel.fail(
                         Unplugged(f"{self.name} is gone: unplugged, and not back after {channel.reconnect_s:g} s")
                     )
+            if all(channel.failure for channel in self._channels.values()):
+                raise cannot_open(f"nobody waits for {self.name} any more")
             info = self._again()
             self._stream = self._open(info)
             self.info = info
@@ -399,28 +396,16 @@ class GsUsbDevice:
 
     def _restart(self) -> None:
         config = DeviceConfig.unpack(self._stream.ask(Request.DEVICE_CONFIG, 1, 12))
-        constants, self._constants = self._constants, {}
-        if config.channels != self.config.channels or any(self.constants(n) != constants[n] for n in constants):
-            self._constants = constants
+        same = all(self._ask_constants(number) == known for number, known in self._constants.items())
+        if config.channels != self.config.channels or not same:
             raise cannot_open(f"{self.name}: another adapter is plugged in there now")
         self._clock = DeviceClock(1000, 1 << 32)
         self._layouts = []
         channels = [channel for channel in self._channels.values() if channel.failure is None]
         self._drain()
         for channel in channels:
-            self._start(channel)
+            self._start(channel, anchor=True)
 
 
-def find_endpoints(device: Any) -> Endpoints:
-    """From the descriptors of interface 0: the first IN; of several OUT the one that Linux's driver takes.
-
-    Raise ValueError.
-    """
-    interface = device.get_active_configuration()[(0, 0)]
-    bulk = [endpoint for endpoint in interface if usb.util.endpoint_type(endpoint.bmAttributes) == 2]
-    ins = [endpoint for endpoint in bulk if endpoint.bEndpointAddress & 0x80]
-    outs = [endpoint.bEndpointAddress for endpoint in bulk if not endpoint.bEndpointAddress & 0x80]
-    if not ins or not outs:
-        raise ValueError("its interface 0 has no pair of bulk endpoints")
-    out = _PREFERRED_OUT if _PREFERRED_OUT in outs else outs[0]
-    return Endpoints(ins[0].bEndpointAddress, out, ins[0].wMaxPacketSize & 0x7FF)
+def _closed(channel: Channel) -> can.CanOperationError:
+    return failed(f"{channel.name} is closed", errno.EBADF)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ FAMILIES = ("gs_usb", "cantact", "candlelight")
 SYS_USB = Path("/sys/bus/usb/devices")
 #: DEVICE_CONFIG is about the device; Linux sends this where others have the channel.
 _WHOLE_DEVICE = 1
+#: What this program has open: Windows lets nobody look at it a second time. By backend, place and address.
+_held: dict[tuple[int, str, int], GsUsbInfo] = {}
 _NO_LIBUSB = "libusb is not installed: pip install libusb-package"
 
 
@@ -196,6 +198,9 @@ def read_info(device: Any) -> GsUsbInfo:
     texts = {name: _text(device, name, path) for name in ("manufacturer", "product", "serial")}
     with contextlib.suppress(usb.core.USBError, NotImplementedError):
         usb.util.dispose_resources(device)
+    held = _held.get(_key(device))
+    if problem and held is not None:
+        return replace(held, device=device)
     return GsUsbInfo(
         path=path,
         bus=device.bus or 0,
@@ -212,6 +217,18 @@ def read_info(device: Any) -> GsUsbInfo:
         device=device,
         **texts,
     )
+
+
+def hold(info: GsUsbInfo, held: bool) -> None:
+    """Whether this program has it open."""
+    if held:
+        _held[_key(info.device)] = info
+    else:
+        _held.pop(_key(info.device), None)
+
+
+def _key(device: Any) -> tuple[int, str, int]:
+    return id(device.backend), path_of(device), device.address or 0
 
 
 def read_constants(device: Any, channel: int) -> BtConst:

@@ -104,7 +104,8 @@ class PlainFrames:
         if echo_id != FROM_BUS or flags or dlc > 8 or channel >= self._channels:
             return None
         time_ns = us * 1000 + self._offset_ns
-        if us < self._last_us or not self._until_ns - _KEEP_NS < time_ns <= now_ns < self._until_ns:
+        # Also where they are equal: an adapter that has no clock after all says 0 each time.
+        if us <= self._last_us or not self._until_ns - _KEEP_NS < time_ns <= now_ns < self._until_ns:
             time_ns = self._ask_clock(us, now_ns)
         self._last_us = us
         data = payload if dlc == 8 else payload[:dlc]

@@ -22,6 +22,8 @@ _NETLINK_BYTES = 65536
 #: linux/can/raw.h
 _SOL_CAN_RAW = 101
 _CAN_RAW_RECV_OWN_MSGS = 4
+#: linux/can.h: sizeof(struct canfd_frame). Interfaces for CAN XL have more, and carry CAN FD too.
+_FD_MTU = 72
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class CanLink:
     ``bit_rate`` and ``data_bit_rate`` in bit/s, ``clock_hz``, ``sample_point`` as 0.875, ``tx_errors`` and
     ``rx_errors`` of the controller: None where they cannot be read. ``virtual``: there is no controller behind it.
     ``modes`` are the controller's, as "LOOPBACK". ``restart_ms`` after bus-off; 0: never by itself. ``tx_queue`` is how
-    many frames may wait. ``counted`` since the interface exists, by the kernel's names: bus_error, bus_off, restarts,
+    many frames may wait. ``mtu`` in bytes. ``counted`` since the interface exists, by the kernel's names: bus_error, bus_off, restarts,
     rx_dropped, ... ``device`` is where it is plugged in, as "1-1.3:1.0" on USB.
     """
 
@@ -53,6 +55,12 @@ class CanLink:
     termination_ohm: int | None = None
     device: str = ""
     counted: Mapping[str, int] = field(default_factory=dict, hash=False)
+    mtu: int | None = None
+
+    @property
+    def fd(self) -> bool | None:
+        """Does it carry CAN FD frames? None where the kernel does not say."""
+        return None if self.mtu is None else self.mtu >= _FD_MTU
 
     @property
     def bus_state(self) -> str | None:
@@ -107,6 +115,7 @@ def can_link(name: str, sys_net: Path | None = None) -> CanLink | None:
         data.get("termination"),
         str(details.get("parentdev", "")),
         _counted(details),
+        details.get("mtu"),
     )
 
 
@@ -120,6 +129,14 @@ def set_up_command(name: str, bit_rate: int | None, listen_only: bool = False, u
 def up_command(link: CanLink) -> str:
     """What a user types to have an interface up that is down now."""
     return f"sudo ip link set {link.name} up" if link.virtual else set_up_command(link.name, link.bit_rate)
+
+
+def fd_command(link: CanLink) -> str:
+    """What a user types to have CAN FD on an interface that is up without it."""
+    down = f"sudo ip link set {link.name} down; "
+    if link.virtual:
+        return f"{down}sudo ip link set {link.name} mtu {_FD_MTU}; sudo ip link set {link.name} up"
+    return f"{set_up_command(link.name, link.bit_rate, link.listen_only, up=True)} dbitrate 2000000 fd on"
 
 
 def restart_command(link: CanLink) -> str:

@@ -38,7 +38,9 @@ def open_bus(interface: Interface, *, listen_only: bool = False) -> can.BusABC:
     made = arguments(interface, driver, bus_class, listen_only)
     channel = channel_of(interface, driver)
     if interface.adapter == "socketcan":
-        _check_link(interface)
+        link = _check_link(interface)
+        if link and link.fd:
+            made.setdefault("fd", True)  # else the kernel withholds CAN FD frames, and says nothing
     elif interface.adapter == "socketcand":
         server = server_of(interface)
         probe(server.host.strip("[]"), server.port, server.channel)
@@ -91,7 +93,7 @@ def _made(interface: Interface, driver: Driver, bus_class: Any, channel: int | s
     except (can.CanInterfaceNotImplementedError, ImportError, NameError, AttributeError) as error:
         raise _missing(interface, driver, error) from error
     except Exception as error:  # drivers raise what they like
-        raise _failure(interface, driver, error) from error
+        raise failure(interface, driver, error) from error
     return bus
 
 
@@ -102,10 +104,15 @@ def _missing(interface: Interface, driver: Driver, error: Exception) -> AdapterE
     if isinstance(error, ModuleNotFoundError) and driver.library:
         return missing_library(interface, driver)
     software = missing_software(driver)
+    if software and isinstance(error, (NameError, AttributeError)):
+        return AdapterNotFound(
+            str(interface), software
+        )  # what python-can's wrapper stumbled over tells nobody anything
     return AdapterNotFound(str(interface), f"{software} ({_text(error)})" if software else _text(error))
 
 
-def _failure(interface: Interface, driver: Driver, error: Exception) -> AdapterError:
+def failure(interface: Interface, driver: Driver, error: Exception) -> AdapterError:
+    """What a driver raised while it was opened, as a sentence that says what to do."""
     # The channel is in the name already, which the sentence begins with.
     text = re.sub(rf"^(\w+ (on )?)?{re.escape(interface.channel)}: ", "", _text(error))
     number = _errno(error)
@@ -122,6 +129,9 @@ def _failure(interface: Interface, driver: Driver, error: Exception) -> AdapterE
         return AdapterNotFound(str(interface), f"it is in use: close the other program that has it{said}")
     if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
         return AdapterNotFound(str(interface), f"there is no {interface.channel}: `opendiag ports` lists what is here")
+    if number == errno.ENOTTY:
+        reason = f"{interface.channel} is no serial port: `opendiag ports` lists what is here"
+        return AdapterNotFound(str(interface), reason)
     if number in (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT):
         return AdapterNotFound(str(interface), "this system has no SocketCAN: try `sudo modprobe can_raw`")
     if driver.software and re.search("librar|driver|load", text, re.IGNORECASE):
@@ -150,8 +160,12 @@ def _errno(error: BaseException | None) -> int | None:
     return None
 
 
-#: pyserial on Windows says it in words only.
-_IN_TEXTS = {r"PermissionError\(13|Access is denied": errno.EACCES, r"FileNotFoundError\(2": errno.ENOENT}
+#: pyserial says these in words only, most of them on Windows.
+_IN_TEXTS = {
+    r"PermissionError\(13|Access is denied": errno.EACCES,
+    r"FileNotFoundError\(2": errno.ENOENT,
+    r"Inappropriate ioctl": errno.ENOTTY,
+}
 
 
 #: Some libraries print pages.
@@ -167,12 +181,13 @@ def _text(error: BaseException) -> str:
 # --- SocketCAN -------------------------------------------------------------------------------------------------------
 
 
-def _check_link(interface: Interface) -> None:
+def _check_link(interface: Interface) -> CanLink | None:
+    """None where nothing can be looked up."""
     name, rate = interface.channel, interface.bit_rate
     if not hasattr(socket, "AF_CAN"):
         raise AdapterNotFound(str(interface), "SocketCAN exists on Linux only; `opendiag ports` lists what is here")
     if not linux_can.SYS_NET.is_dir():
-        return  # what cannot be looked up is left to the kernel
+        return None  # what cannot be looked up is left to the kernel
     link = linux_can.can_link(name)
     if link is None:
         raise AdapterNotFound(str(interface), _no_link(name))
@@ -185,6 +200,7 @@ def _check_link(interface: Interface) -> None:
         raise AdapterNotFound(
             str(interface), f"{name} runs at {seen}, not {format_bit_rate(rate)}: name that rate or none, or {command}"
         )
+    return link
 
 
 def _no_link(name: str) -> str:

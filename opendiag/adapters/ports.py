@@ -1,6 +1,7 @@
 """What a bus can be reached through on this computer, with the name to give to ``-i``.
 
-Nothing is hidden: what is there and cannot be used is listed with the reason, and so is what could not be looked for.
+What is there and cannot be used is listed with the reason, and so is what could not be looked for. What is left out is
+counted.
 """
 
 from __future__ import annotations
@@ -53,12 +54,13 @@ class PortInfo:
     clock_hz: int | None = None
 
 
-def list_ports() -> list[PortInfo]:
+def list_ports(everything: bool = False) -> list[PortInfo]:
     """SocketCAN, USB and serial adapters, and simulators, in the order in which they are best tried.
 
-    Nothing is sent on any bus, and no adapter is disturbed.
+    ``everything``: serial ports that are part of the computer, too. Nothing is sent on any bus, and no adapter is disturbed.
     """
-    sources = (socketcan_ports, usb_ports, vendor_ports, serial_ports, simulator_ports)
+    serial = all_serial_ports if everything else serial_ports
+    sources = (socketcan_ports, usb_ports, vendor_ports, serial, simulator_ports)
     return [port for source in sources for port in _guarded(source)]
 
 
@@ -220,22 +222,39 @@ def vendor_ports() -> Iterator[PortInfo]:
 
 
 def serial_ports() -> Iterator[PortInfo]:
-    """Every serial port, and adapters that should be one and are not."""
+    """Serial ports that were plugged in, and adapters that should be one and are not."""
+    return _serial_ports(everything=False)
+
+
+def all_serial_ports() -> Iterator[PortInfo]:
+    """Those of the computer itself, too."""
+    return _serial_ports(everything=True)
+
+
+def _serial_ports(everything: bool) -> Iterator[PortInfo]:
     if not installed("serial"):
         yield _not_looked_for("serial adapters", "pyserial is not installed", "pip install 'opendiag[serial]'")
         return
     from opendiag.adapters.serial_ports import found_ports
 
+    left_out = 0
     for port in found_ports():
+        if not (everything or port.plugged):
+            left_out += 1
+            continue
         uri = str(Interface(port.adapter or "slcan", port.device)) if port.device else ""
         note = port.note
         if not port.adapter:
-            note = f"if it is a CAN adapter: {uri} or {Interface('usbcan', port.device)}"
+            guess = f"if it is a CAN adapter: {uri} or {Interface('usbcan', port.device)}"
+            note = f"{note}; {guess}" if note else guess
         usable = bool(port.adapter and port.device and port.accessible)
         channels = 1 if port.adapter else None
         yield PortInfo(
             uri, port.description, port.detail, usable, note, port.fix, port.driver, port.serial, channels=channels
         )
+    if left_out:
+        counted = f"{left_out} left out"
+        yield PortInfo("", "serial ports that are not on USB", counted, False, "`opendiag ports --all` lists them")
 
 
 def simulator_ports(host: str = LOOPBACK, port: int = SIM_PORT) -> Iterator[PortInfo]:
@@ -251,7 +270,7 @@ def _guarded(source: Callable[[], Iterator[PortInfo]]) -> list[PortInfo]:
     try:
         found.extend(source())
     except Exception as error:  # of a library
-        what = source.__name__.replace("_ports", "")
+        what = source.__name__.removeprefix("all_").replace("_ports", "")
         found.append(_not_looked_for(f"{what} adapters", f"{type(error).__name__}: {error}"))
     return found
 

@@ -11,9 +11,15 @@ import time
 from typing import Any
 
 import can
-import serial  # type: ignore[import-untyped, unused-ignore]
 
-from opendiag.adapters.bus import QueueFull, Unplugged, describe
+from opendiag.adapters.bus import QueueFull, Unplugged, describe, wrong_option
+
+try:
+    import serial  # type: ignore[import-untyped, unused-ignore]
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"serial adapters need pyserial, which cannot be imported ({error}): pip install pyserial", name=error.name
+    ) from None
 
 try:
     from termios import error as _TerminalError
@@ -26,6 +32,8 @@ except ImportError:  # Windows
 #: How long a read waits: `close` and whatever is done regularly waits for it at most.
 READ_S = 0.1
 _WRITE_S = 1.0
+#: In baud: no serial chip is faster.
+MAX_BAUD = 12_000_000
 #: More than any buffer of an operating system holds.
 _CHUNK = 65536
 #: What drivers and pyserial raise when the device is not there any more, or never was.
@@ -65,7 +73,7 @@ class SerialLine:
         try:
             self._serial.baudrate = baud
         except ValueError as error:
-            raise can.CanInitializationError(f"{self.port}: {describe(error)}") from error
+            raise wrong_option(f"{self.port}: {describe(error)}") from None
         except _GONE as error:
             raise self._unplugged(error) from error
         self.baud = baud
@@ -174,18 +182,23 @@ def _failure(port: str, error: Exception) -> can.CanInitializationError:
     number = error.errno if isinstance(error, OSError) else None
     if number in (errno.EAGAIN, errno.EBUSY):
         number, reason = errno.EBUSY, "in use by another program"
+    elif number is None and _origin_number(error) == errno.ENOTTY:
+        number, reason = errno.ENOTTY, "it is no serial port"
     else:
         reason = os.strerror(number) if number else describe(error)
     failure = can.CanInitializationError(f"{port}: {reason}")
-    failure.error_code = number
+    failure.error_code = errno.EINVAL if isinstance(error, ValueError) and number is None else number
     return failure
 
 
+def _origin_number(error: BaseException) -> int | None:
+    """The errno of a terminal's error, of which pyserial keeps the text only."""
+    origin = error.__context__ if isinstance(error.__context__, _TerminalError) else error
+    return origin.args[0] if isinstance(origin, _TerminalError) and origin.args else getattr(error, "errno", None)
+
+
 def _reason(error: BaseException) -> str:
-    origin = (
-        error.__context__ if isinstance(error.__context__, _TerminalError) else error
-    )  # pyserial keeps the text only
-    number = origin.args[0] if isinstance(origin, _TerminalError) and origin.args else getattr(error, "errno", None)
+    number = _origin_number(error)
     if number in (errno.EIO, errno.ENODEV, errno.ENXIO):
         return "unplugged"
     if isinstance(error, (TypeError, AttributeError, ValueError, serial.PortNotOpenError)):

@@ -28,7 +28,8 @@ _MODEM_MODULE = "cdc_acm"
 class SerialPort:
     """``adapter`` "" for a port that nothing is known about; ``device`` "" for an adapter without a port.
 
-    ``note``, ``fix``, ``driver``, ``serial`` as in `PortInfo`.
+    ``plugged``: it is on USB, or Linux knows a lasting name for it; others are soldered on as a rule. ``note``, ``fix``,
+    ``driver``, ``serial`` as in `PortInfo`.
     """
 
     device: str
@@ -40,6 +41,7 @@ class SerialPort:
     fix: str = ""
     driver: str = ""
     serial: str = ""
+    plugged: bool = True
 
 
 def found_ports() -> Iterator[SerialPort]:
@@ -67,6 +69,7 @@ def _port(port: Any) -> SerialPort:
         fix,
         _driver(device),
         str(port.serial_number or ""),
+        bool(port.vid or _stable_name(device, BY_ID)),
     )
 
 

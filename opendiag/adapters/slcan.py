@@ -10,12 +10,22 @@ from typing import Any
 import can
 from can.typechecking import AutoDetectedConfig, CanFilters
 
-from opendiag.adapters.bus import AdapterBus, refuse_unknown, seconds, weakly, whole_number
+from opendiag.adapters.bus import (
+    AdapterBus,
+    named_port,
+    refuse_unknown,
+    seconds,
+    weakly,
+    whole_number,
+    wrong_option,
+    yes_or_no,
+)
 from opendiag.adapters.inbox import Inbox
 from opendiag.adapters.reader import Reader
+from opendiag.adapters.serial_line import MAX_BAUD
 from opendiag.adapters.serial_ports import found_ports
-from opendiag.adapters.slcan_dialect import ALIASES, DIALECTS, Dialect, Settings
-from opendiag.adapters.slcan_link import Health, Options, SlcanLink, identify
+from opendiag.adapters.slcan_dialect import ALIASES, DIALECTS, Dialect, Settings, steps
+from opendiag.adapters.slcan_link import OTHER_KIND, Health, Options, SlcanLink, identify
 from opendiag.adapters.slcan_talk import Identity
 from opendiag.findings import Finding, Severity
 from opendiag.frame import Frame
@@ -34,12 +44,14 @@ _REGISTER_BITS = (
     "bytes to the host were lost",
 )
 _NOBODY = "As a rule nobody on the bus acknowledges: look at bit rate, wiring, termination and power of the others."
+_OTHER_RATE = "Nothing was sent, so as a rule the bus runs at another bit rate, or its wiring or termination is wrong."
 
 
 class SlcanBus(AdapterBus):
     """``channel`` is a serial port. ``dialect`` "auto" asks the adapter, which takes up to 0.7 s where it is mute.
 
-    ``bitrate`` is what the dialect has, or ``btr`` the digits of an "s" command. ``baud`` 0 finds the speed of a serial
+    ``bitrate`` is what the dialect has; ``btr``, the digits of an "s" command, takes its place. ``data_bitrate`` or
+    ``fd`` opens it for CAN FD. ``baud`` 0 finds the speed of a serial
     chip; USB adapters have none. ``timestamps`` are the adapter's where it has them (a Lawicel adapter keeps that
     setting). ``acceptance_code`` and ``acceptance_mask`` are those of an SJA1000 (mask: 1 does not matter).
     ``status_interval_s`` is how often flags are asked for, 0 never: the state of the bus comes from them, with an error
@@ -56,7 +68,7 @@ class SlcanBus(AdapterBus):
 
     def __init__(
         self,
-        channel: str | int,
+        channel: str | int | None = None,
         *,
         bitrate: int = 500_000,
         data_bitrate: int | None = None,
@@ -77,33 +89,32 @@ class SlcanBus(AdapterBus):
         **other: Any,
     ) -> None:
         refuse_unknown("slcan", other, _OPTIONS)
-        port = str(channel)
-        if data_bitrate is not None and not fd:
-            raise can.CanInitializationError(f"slcan on {port}: data_bitrate belongs to CAN FD: add fd=True")
-        wanted = _dialect(port, dialect)
+        port = str(named_port("slcan", channel))
         name = f"slcan {port}"
+        wanted = _dialect(port, dialect)
+        fd = yes_or_no(name, "fd", fd) or data_bitrate is not None
         settings = Settings(
-            whole_number(name, "bitrate", bitrate),
-            whole_number(name, "data_bitrate", data_bitrate or 2_000_000) if fd else None,
+            whole_number(name, "bitrate", bitrate, 1),
+            whole_number(name, "data_bitrate", 2_000_000 if data_bitrate is None else data_bitrate, 1) if fd else None,
             str(btr),
-            listen_only,
-            timestamps,
+            yes_or_no(name, "listen_only", listen_only),
+            yes_or_no(name, "timestamps", timestamps),
             None if acceptance_code is None else whole_number(name, "acceptance_code", acceptance_code),
             None if acceptance_mask is None else whole_number(name, "acceptance_mask", acceptance_mask),
-            auto_retransmit,
+            yes_or_no(name, "auto_retransmit", auto_retransmit),
         )
         reconnect_s = seconds(name, "reconnect_s", reconnect_s)
         options = Options(
-            whole_number(name, "baud", baud),
+            whole_number(name, "baud", baud, 0, MAX_BAUD),
             wanted,
             settings,
-            receive_own_messages,
+            yes_or_no(name, "receive_own_messages", receive_own_messages),
             seconds(name, "status_interval_s", status_interval_s),
-            max(whole_number(name, "tx_window", tx_window), 1),
+            whole_number(name, "tx_window", tx_window, 1),
             reconnects=reconnect_s > 0,
         )
         inbox = Inbox()
-        self.listen_only = listen_only
+        self.listen_only = settings.listen_only
         self._fd = fd
         self._link = SlcanLink(name, port, options, inbox, weakly(self._tell))
         self._reader = Reader(self._link, name, reconnect_s)
@@ -125,7 +136,10 @@ class SlcanBus(AdapterBus):
             raise can.CanOperationError(f"{self.name} was opened listen-only: it sends nothing", errno.EPERM)
         dialect = self._link.identity.dialect
         if frame.fd and not self._fd:
-            raise can.CanOperationError(f"{self.name} was opened without fd=True: it sends no CAN FD frames")
+            why = "was not opened for CAN FD: open it with data_bitrate"
+            if not dialect.data_rates:
+                why = f"({dialect.what}) has no CAN FD"
+            raise can.CanOperationError(f"{self.name} {why}")
         if frame.error:
             raise can.CanOperationError(f"{self.name}: SLCAN cannot send an error frame")
         if frame.dlc > 8 and not frame.fd and not (frame.remote and dialect.long_remote):
@@ -188,28 +202,35 @@ class SlcanBus(AdapterBus):
 
     def _of_the_bus(self) -> Iterator[Finding]:
         name, flags, state = self.name, self._link.health.flags, self.bus_state
+        advice = _NOBODY if self._has_sent else _OTHER_RATE
         lost = flags["rx_fifo_full"] + flags["overruns"]
         if lost:
             sentence = f"{name} said {_times(lost, 'time')} that it lost received frames"
-            advice = "The bus is faster than the adapter or its port: filter in the adapter, or take another one."
-            yield Finding("adapter-overflow", Severity.ERROR, sentence, advice=advice)
+            faster = "The bus is faster than the adapter or its port: filter in the adapter, or take another one."
+            yield Finding("adapter-overflow", Severity.ERROR, sentence, advice=faster)
         if flags["tx_fifo_full"]:
             sentence = f"{name} said {_times(flags['tx_fifo_full'], 'time')} that it could not take a frame to send"
             yield Finding("adapter-full", Severity.WARNING, sentence, advice=_NOBODY)
         if flags["bus_errors"]:
-            sentence = f"{name} saw errors on the bus, at {_times(flags['bus_errors'], 'look')}"
-            yield Finding("adapter-bus-errors", Severity.WARNING, sentence, advice=_NOBODY)
+            sentence = f"{name} saw errors on the bus ({_times(flags['bus_errors'], 'time')} asked)"
+            yield Finding("adapter-bus-errors", Severity.WARNING, sentence, advice=advice)
         if state in ("error-passive", "bus-off"):
-            yield Finding("adapter-bus-state", Severity.ERROR, f"{name} is {state}", advice=_NOBODY)
+            yield Finding("adapter-bus-state", Severity.ERROR, f"{name} is {state}", advice=advice)
         register = self._link.health.register
         if register:
             said = [text for bit, text in enumerate(_REGISTER_BITS) if register >> bit & 1]
             sentence = f"{name} reports since it was plugged in: {', '.join(said) or 'something unknown'}"
             yield Finding("adapter-error-register", Severity.WARNING, sentence, evidence=f"{register:X}")
 
+    @property
+    def _has_sent(self) -> bool:
+        """Has anything been handed to the adapter to send?"""
+        sender = self._link.confirmed
+        return any((sender.confirmed, sender.refused, sender.retried, sender.unanswered, self._link.paced.written))
+
     def _mute(self, identity: Identity) -> str:
         if not identity.replies and not identity.version:
-            who = f"nothing answers at {self.name}: if there is an adapter, it is one like {identity.dialect.what}"
+            who = f"{self.name}: {_nobody(identity)}"
         else:
             who = f"{self.name} ({identity.dialect.what}) answers no frames"
         silent = ", not even that it only listens" if self.listen_only else ""
@@ -226,14 +247,31 @@ class SlcanBus(AdapterBus):
         return [{"interface": "opendiag_slcan", "channel": device} for device in found]
 
 
-def adapter_info(channel: str, baud: int = 0) -> dict[str, str]:
+def adapter_info(channel: str, baud: int = 0, dialect: str = "auto", bitrate: int | None = None) -> dict[str, str]:
     """What the adapter at this port says it is. Its channel is closed then, also if another program had opened it.
 
-    Raise can.CanInitializationError.
+    With a ``dialect`` it is taken for that one. Raise can.CanInitializationError, also for a ``bitrate`` it has not.
     """
-    identity = identify(str(channel), baud)
+    name = f"slcan {channel}"
+    baud = whole_number(name, "baud", baud, 0, MAX_BAUD)
+    identity = identify(str(named_port("slcan", channel)), baud, _dialect(channel, dialect))
+    if bitrate is not None:
+        check_bit_rate(name, identity.dialect, bitrate)
+    return _info(identity, asked=dialect.lower() == "auto")
+
+
+def check_bit_rate(name: str, dialect: Dialect, bitrate: int) -> None:
+    """Raise can.CanInitializationError for a rate that an adapter of this kind does not have."""
+    try:
+        next(steps(dialect, Settings(bitrate)))
+    except ValueError as error:
+        raise wrong_option(f"{name}: {error}") from None
+
+
+def _info(identity: Identity, asked: bool) -> dict[str, str]:
     dialect = identity.dialect
-    info = {"dialect": dialect.name, "adapter": dialect.what}
+    mute = not identity.replies and not identity.version
+    info = {"dialect": dialect.name, "adapter": _nobody(identity) if mute and asked else dialect.what}
     found = re.fullmatch(r"V([0-9A-Za-z])([0-9A-Za-z])([0-9A-Za-z])([0-9A-Za-z])", identity.version)
     if found:
         info["hardware"], info["software"] = f"{found[1]}.{found[2]}", f"{found[3]}.{found[4]}"
@@ -250,12 +288,21 @@ def adapter_info(channel: str, baud: int = 0) -> dict[str, str]:
     return info
 
 
+def _nobody(identity: Identity) -> str:
+    """Of an adapter that answered no question."""
+    if identity.dialect.name == "cantact":
+        return f"nothing answers: a CANtact with SLCAN firmware, or no SLCAN adapter ({OTHER_KIND})"
+    return f"nothing answers: {identity.dialect.what}, or no SLCAN adapter ({OTHER_KIND})"
+
+
 def _dialect(port: str, name: str) -> Dialect | None:
-    name = ALIASES.get(name.lower(), name.lower())
+    name = str(name).lower()
+    name = ALIASES.get(name, name)
     if name == "auto":
         return None
     if name not in DIALECTS:
-        raise can.CanInitializationError(f"slcan on {port}: no dialect {name!r}: expected auto, {', '.join(DIALECTS)}")
+        known = ", ".join((*DIALECTS, *ALIASES))
+        raise wrong_option(f"slcan {port}: no dialect {name!r}: expected auto, {known}")
     return DIALECTS[name]
 
 

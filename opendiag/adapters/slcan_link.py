@@ -26,6 +26,8 @@ from opendiag.frame import Frame
 _UART_CHIPS = {0x0403, 0x067B, 0x10C4, 0x1A86}
 _BAUD = 115200
 _BAUDS = (_BAUD, 230400, 57600, 38400, 19200, 9600, 2400)
+#: Where no SLCAN adapter answers.
+OTHER_KIND = "an Analyzer? then usbcan:"
 _WARNING, _PASSIVE = 0x04, 0x20
 _FINISH_S = 0.5
 #: After so many refusals the adapter is not asked for its flags any more.
@@ -95,7 +97,7 @@ class SlcanLink:
             self._open()
         except can.CanOperationError as error:
             self._line.close()
-            raise can.CanInitializationError(str(error), error.error_code) from error
+            raise can.CanInitializationError(str(error), error.error_code) from None
         except BaseException:
             self._line.close()
             raise
@@ -273,21 +275,25 @@ def _identify(line: SerialLine, baud: int, wanted: Dialect | None) -> Identity:
     else:
         tried = ", ".join(map(str, bauds))
         if len(bauds) > 1:
-            raise can.CanInitializationError(f"{line.port}: no SLCAN adapter answers, at {tried} baud")
+            raise can.CanInitializationError(f"{line.port}: no SLCAN adapter answers, at {tried} baud ({OTHER_KIND})")
         if wanted is not None and wanted.replies:
             raise can.CanInitializationError(
-                f"{line.port}: no answer at {tried} baud, and {wanted.what} would give one: is it another adapter?"
+                f"{line.port}: no answer at {tried} baud, and {wanted.what} would give one: is it another adapter? "
+                f"({OTHER_KIND})"
             )
     return identity
 
 
-def identify(port: str, baud: int = 0) -> Identity:
-    """Who is there; its channel is closed then. Raise can.CanInitializationError."""
+def identify(port: str, baud: int = 0, wanted: Dialect | None = None) -> Identity:
+    """Who is there; its channel is closed then. With ``wanted`` it is taken for that one.
+
+    Raise can.CanInitializationError.
+    """
     line = SerialLine(port, baud or _BAUD)
     try:
-        return _identify(line, baud, None)
+        return _identify(line, baud, wanted)
     except can.CanOperationError as error:
-        raise can.CanInitializationError(str(error), error.error_code) from error
+        raise can.CanInitializationError(str(error), error.error_code) from None
     finally:
         line.close()
 

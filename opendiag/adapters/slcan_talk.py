@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import can
 
+from opendiag.adapters.bus import wrong_option
 from opendiag.adapters.serial_line import SerialLine
 from opendiag.adapters.slcan_dialect import Dialect, Settings, Step, recognise, steps, ways_to_open
 
@@ -91,7 +92,7 @@ class Talk:
         try:
             todo = list(steps(dialect, settings))
         except ValueError as error:
-            raise can.CanInitializationError(f"{self._line.port}: {error}") from error
+            raise wrong_option(f"{self._line.port}: {error}") from None
         for step in todo:
             self._do(dialect, step)
         stamps = self._set_stamps(dialect, settings.stamps)

@@ -9,13 +9,15 @@ import time
 from typing import Any
 
 from opendiag.adapters import linux_can
-from opendiag.adapters.linux_can import CanLink, restart_command, set_up_command, up_command
+from opendiag.adapters.linux_can import CanLink, fd_command, restart_command, set_up_command, up_command
 from opendiag.findings import Finding, Severity
 
 #: What the kernel said is good for so long.
 _FRESH_S = 0.5
 #: include/uapi/asm-generic/socket.h: nine numbers, the last of them the frames that nobody took in time.
 _SO_MEMINFO = 55
+#: linux/can/raw.h
+_SOL_CAN_RAW, _CAN_RAW_FD_FRAMES = 101, 5
 _MEMINFO = struct.Struct("=9I")
 
 NOBODY_ACKNOWLEDGES = (
@@ -86,6 +88,21 @@ class SocketCanHealth:
             command = set_up_command(self.name, known.bit_rate if known else None)
             return f"{self.name} is gone: plug it in again, then {command}"
         return f"{self.name} is down: {up_command(link)}"
+
+    def explain_fd(self) -> str:
+        """Why a CAN FD frame was refused and what to type; "" when that is not because of CAN FD."""
+        link = linux_can.can_link(self.name)
+        if link is None or link.fd is None or not link.up:
+            return ""
+        if not link.fd:
+            return f"{self.name} has no CAN FD: {fd_command(link)}"
+        return "" if self._takes_fd() else f"{self.name} was opened without CAN FD: leave out fd=no"
+
+    def _takes_fd(self) -> bool:
+        try:
+            return bool(self._socket.getsockopt(_SOL_CAN_RAW, _CAN_RAW_FD_FRAMES))
+        except (AttributeError, OSError):
+            return True
 
     def _buffer_full(self) -> str:
         link = linux_can.can_link(self.name)

@@ -32,6 +32,10 @@ _ERRORS_S = 0.5
 #: Errors that are further apart have nothing to do with each other.
 _SERIES_S = 0.2
 _PAUSE_S = 0.02
+#: A write looks so often whether it is to end.
+_SLICE_S = 0.25
+#: Of several OUT endpoints the one that older drivers of Linux's take.
+_PREFERRED_OUT = 0x02
 # What libusb calls them, where there is no errno (Windows, macOS).
 _LIBUSB_NO_DEVICE, _LIBUSB_NOT_FOUND, _LIBUSB_OVERFLOW, _LIBUSB_PIPE = -4, -5, -8, -9
 _LIBUSB_ACCESS, _LIBUSB_BUSY = -3, -6
@@ -47,6 +51,21 @@ class Endpoints:
     bulk_in: int
     bulk_out: int
     packet: int
+
+
+def find_endpoints(device: Any) -> Endpoints:
+    """From the descriptors of interface 0: the first IN; of several OUT the one that Linux's driver takes.
+
+    Raise ValueError.
+    """
+    interface = device.get_active_configuration()[(0, 0)]
+    bulk = [endpoint for endpoint in interface if usb.util.endpoint_type(endpoint.bmAttributes) == 2]
+    ins = [endpoint for endpoint in bulk if endpoint.bEndpointAddress & 0x80]
+    outs = [endpoint.bEndpointAddress for endpoint in bulk if not endpoint.bEndpointAddress & 0x80]
+    if not ins or not outs:
+        raise ValueError("its interface 0 has no pair of bulk endpoints")
+    out = _PREFERRED_OUT if _PREFERRED_OUT in outs else outs[0]
+    return Endpoints(ins[0].bEndpointAddress, out, ins[0].wMaxPacketSize & 0x7FF)
 
 
 def is_gone(error: BaseException) -> bool:
@@ -120,7 +139,7 @@ class UsbStream:
         self._failed_at = 0.0
         self._writing = threading.Lock()
         self._asking = threading.Lock()
-        self._closed = False
+        self._closing = self._closed = False
         try:
             self._transfers = start_transfers(device.backend, self._handle, endpoints.bulk_in)
         except usb.core.USBError as error:
@@ -169,18 +188,32 @@ class UsbStream:
 
     def write(self, data: bytes, timeout_s: float) -> None:
         """One transfer. Raise QueueFull when the adapter does not take it in time, Unplugged, CanOperationError."""
-        with self._writing:
-            if self._closed:
-                raise Unplugged(f"{self._name} is closed")
-            try:
-                # libusb waits for ever when it is told to wait 0 ms.
-                self._backend.bulk_write(
-                    self._handle, self.endpoints.bulk_out, 0, array("B", data), max(1, int(timeout_s * 1000))
-                )
-            except usb.core.USBTimeoutError as error:
-                raise QueueFull(f"{self._name} took no frame for {timeout_s:.2g} s: its memory is full") from error
-            except usb.core.USBError as error:
-                raise self._write_error(error) from error
+        until = time.monotonic() + timeout_s
+        if not self._writing.acquire(timeout=max(timeout_s, 0.0)):  # of another channel, as a rule
+            raise self._full(timeout_s)
+        try:
+            while not self._closing:
+                try:
+                    # libusb waits for ever when it is told to wait 0 ms.
+                    wait_ms = max(1, int(min(until - time.monotonic(), _SLICE_S) * 1000))
+                    taken = self._backend.bulk_write(
+                        self._handle, self.endpoints.bulk_out, 0, array("B", data), wait_ms
+                    )
+                except usb.core.USBTimeoutError as error:  # nothing of it was taken
+                    if time.monotonic() < until:
+                        continue
+                    raise self._full(timeout_s) from error
+                except usb.core.USBError as error:
+                    raise self._write_error(error) from error
+                if taken != len(data):
+                    raise failed(f"{self._name} took {taken} of the {len(data)} bytes of a frame", errno.EIO)
+                return
+            raise Unplugged(f"{self._name} is closed")
+        finally:
+            self._writing.release()
+
+    def _full(self, timeout_s: float) -> QueueFull:
+        return QueueFull(f"{self._name} took no frame for {timeout_s:.2g} s: its memory is full")
 
     def _write_error(self, error: Exception) -> can.CanOperationError:
         if is_gone(error):
@@ -219,6 +252,7 @@ class UsbStream:
 
     def close(self) -> None:
         """Release the interface and close the device. Again does nothing. Nothing reads any more."""
+        self._closing = True
         with self._writing, self._asking:
             if self._closed:
                 return

@@ -16,8 +16,8 @@ from typing import Any
 
 import usb.core  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
-#: Linux's gs_usb has 30.
-IN_FLIGHT = 16
+#: Linux's gs_usb has 30. While a request is answered none is started again.
+IN_FLIGHT = 32
 #: A multiple of every packet size.
 _SIZE = 512
 _REAP_S = 1.0
@@ -93,7 +93,10 @@ class Transfers:
         self._failed: deque[tuple[int, int]] = deque()
         self._closing = False
         self._waiting: set[int] = set()  # addresses of those that the system has
-        self._callback = _CALLBACK(self._completed)
+        # Whichever thread handles libusb's events calls it, one at a time: one that reads another adapter, or the main
+        # thread while it sends. A function of ours could be hit by Ctrl-C there; both would be lost, without a word.
+        self._ended: deque[int] = deque()
+        self._callback = _CALLBACK(self._ended.append)
         self._buffers = [ctypes.create_string_buffer(_SIZE) for _ in range(IN_FLIGHT)]
         self._transfers: list[int] = []
         try:
@@ -126,32 +129,38 @@ class Transfers:
             self._waiting.discard(address)
             raise _error(code)
 
-    def _completed(self, address: int) -> None:
-        """Called by whichever thread handles libusb's events, one at a time. Nothing may be raised here."""
-        transfer = _Transfer.from_address(address)
-        status, length = transfer.status, transfer.actual_length
-        self._waiting.discard(address)
-        if length:
-            self._done.append(ctypes.string_at(transfer.buffer, length))
-        if self._closing or status == _CANCELLED:
-            return
-        if status == _COMPLETED:
-            self._waiting.add(address)
-            code = self._lib.submit(address)
-            if not code:
-                return
+    def _collect(self) -> None:
+        """What the transfers that ended brought; they wait for input again."""
+        ended = self._ended
+        while ended:
+            address = ended.popleft()
+            transfer = _Transfer.from_address(address)
+            status, length = transfer.status, transfer.actual_length
             self._waiting.discard(address)
-            status = _NO_DEVICE if code == _ERROR_NO_DEVICE else -1
-        self._failed.append((status, address))
+            if length:
+                self._done.append(ctypes.string_at(transfer.buffer, length))
+            if self._closing or status == _CANCELLED:
+                continue
+            if status == _COMPLETED:
+                self._waiting.add(address)
+                code = self._lib.submit(address)
+                if not code:
+                    continue
+                self._waiting.discard(address)
+                status = _NO_DEVICE if code == _ERROR_NO_DEVICE else -1
+            self._failed.append((status, address))
 
     def read(self, timeout_ms: int) -> bytes:
         """The next transfer, empty when none came in time. Raise USBError; reading goes on with the next call."""
         done = self._done
+        if self._ended:
+            self._collect()
         if done:
             return done.popleft()
         if not self._failed:
             limit = _Timeval(timeout_ms // 1000, timeout_ms % 1000 * 1000)
             code = self._lib.handle_events(self._context, limit, None)
+            self._collect()
             if done:
                 return done.popleft()
             if code and code != _ERROR_INTERRUPTED:
@@ -176,12 +185,14 @@ class Transfers:
     def close(self) -> None:
         """Take all transfers back, before the interface is released. Again does nothing."""
         self._closing = True
+        self._collect()
         for address in list(self._waiting):
             self._lib.cancel(address)
         until = time.monotonic() + _REAP_S
         limit = _Timeval(0, 50_000)
         while self._waiting and time.monotonic() < until:
             self._lib.handle_events(self._context, limit, None)
+            self._collect()
         if self._waiting:
             _abandoned.append((self._transfers, self._buffers, self._callback))
         else:

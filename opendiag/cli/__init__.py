@@ -140,5 +140,7 @@ def _reason(finding: Finding) -> str:
 
 
 def _fail(sentence: str, command: str = "opendiag", code: int = EXIT_USAGE) -> None:
-    click.echo(f"{command}: {sentence}", err=True)
+    from opendiag.cli.output import visible
+
+    click.echo(visible(f"{command}: {sentence}"), err=True)
     sys.exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,10 @@ import click
 
 from opendiag.cli import output
 from opendiag.cli.options import node_id as parse_node_id
+from opendiag.dictionary.datatypes import Value
+from opendiag.dictionary.eds_spelling import formula_text
 from opendiag.dictionary.library import load, load_bytes
-from opendiag.dictionary.model import ObjectDictionary
+from opendiag.dictionary.model import NodeIdPlus, ObjectDictionary
 from opendiag.errors import DictionaryFileError, DictionaryFindings
 
 STDIN_NAME = "standard input"
@@ -45,6 +48,23 @@ def node_option(help_text: str) -> Callable[[Callable[..., Any]], Callable[..., 
 
 def _node(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
     return None if text is None else parse_node_id(text)
+
+
+def json_value(value: Value | NodeIdPlus | None) -> bool | int | float | str | None:
+    """A value of a dictionary in JSON, which has no infinite numbers: those are text, as formulas are."""
+    if isinstance(value, NodeIdPlus):
+        return formula_text(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def written(target: Path, data: bytes) -> None:
+    """Write a file. Raise DictionaryFileError when that cannot be done."""
+    try:
+        target.write_bytes(data)
+    except OSError as error:
+        raise DictionaryFileError(str(target), None, f"cannot be written: {error.strerror or error}") from error
 
 
 def check_target(target: Path, force: bool) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from opendiag.cli import output
-from opendiag.cli.device_files import check_target, force_option, node_option, read, strict_option
+from opendiag.cli.device_files import check_target, force_option, node_option, read, strict_option, written
 from opendiag.dictionary.model import ObjectDictionary
 
 _DCF = ".dcf"
@@ -76,5 +76,5 @@ def to_dbc(file: str, node: int | None, target: Path | None, sdo: bool, strict: 
     if target is None:
         click.echo(text if sys.stdout.isatty() else text.encode(_DBC_ENCODING), nl=False)
         return
-    target.write_bytes(text.encode(_DBC_ENCODING))
+    written(target, text.encode(_DBC_ENCODING))
     output.note(f"{target}: {text.count(chr(10) + 'BO_ ')} messages of node {number}.")

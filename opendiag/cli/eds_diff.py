@@ -8,9 +8,8 @@ from typing import Any
 import click
 
 from opendiag.cli import EXIT_FINDINGS, output
-from opendiag.cli.device_files import read, strict_option
-from opendiag.dictionary.compare import Difference, compare, text_of
-from opendiag.dictionary.model import NodeIdPlus
+from opendiag.cli.device_files import json_value, read, strict_option
+from opendiag.dictionary.differences import Difference, compare, text_of
 
 _MARKS: dict[str, tuple[str, dict[str, Any]]] = {
     "added": ("+", {"fg": "green"}),
@@ -65,10 +64,8 @@ def to_dict(each: Difference) -> dict[str, Any]:
 
 
 def _json(field: str, value: Any) -> Any:
-    if value is None or isinstance(value, bool | float | str) or (type(value) is int and field != "data_type"):
-        return value
-    if isinstance(value, bytes):
-        return value.hex()
     if isinstance(value, frozenset | tuple):
-        return sorted(value, key=str) if isinstance(value, frozenset) else list(value)
-    return text_of(field, value) if isinstance(value, int | NodeIdPlus) else str(value)
+        return sorted(value) if isinstance(value, frozenset) else list(value)
+    if isinstance(value, int) and not isinstance(value, bool) and (field == "data_type" or type(value) is not int):
+        return text_of(field, value)
+    return json_value(value)

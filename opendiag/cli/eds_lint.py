@@ -58,7 +58,7 @@ def lint(files: tuple[str, ...], node: int | None, severity: str, as_json: bool,
                 printer.json(to_dict(finding))
             else:
                 printer.line(str(finding), **_COLOURS[finding.severity])
-    if not quiet:
+    if not quiet and len(files) > unusable:
         output.note(_summary(len(files) - unusable, counted, least))
     if unusable:
         sys.exit(EXIT_USAGE)
@@ -68,7 +68,7 @@ def lint(files: tuple[str, ...], node: int | None, severity: str, as_json: bool,
 
 def _findings(file: str, node: int | None) -> Iterator[Finding]:
     """Those of the reader and those of the checks, in the order of the lines."""
-    from opendiag.dictionary.lint import lint as check
+    from opendiag.dictionary.lint_all import lint as check
 
     dictionary = read(file)
     yield from sorted([*dictionary.findings, *check(dictionary, node)], key=lambda finding: finding.line or 0)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from opendiag.cli import output
-from opendiag.cli.device_files import read, strict_option
+from opendiag.cli.device_files import json_value, read, strict_option
 from opendiag.cli.options import object_key
 from opendiag.dictionary import builtin, datatypes
 from opendiag.dictionary.datatypes import Value
+from opendiag.dictionary.eds_spelling import formula_text
 from opendiag.dictionary.model import NodeIdPlus, Object, ObjectDictionary, ObjectType, Variable
+from opendiag.dictionary.names import plain
 from opendiag.errors import ObjectNotFound
 
+#: A value, or an object that has none.
+Shown = Variable | Object
 _WITH_MEMBERS = (ObjectType.ARRAY, ObjectType.RECORD, ObjectType.DEFSTRUCT)
 #: ObjFlags of CiA 306.
 _FLAGS = {0: "not to be written with a configuration", 1: "not to be read when the device is scanned"}
@@ -32,14 +37,16 @@ def show(file: str, what: str | None, strict: bool, as_json: bool) -> None:
     dictionary = read(file, strict=strict)
     chosen, in_full = _choose(dictionary, what)
     if as_json:
-        for variable in chosen:
-            output.Printer().json(to_dict(dictionary, variable))
+        for each in chosen:
+            if isinstance(each, Variable):
+                output.Printer().json(to_dict(dictionary, each))
     elif in_full:
-        for place, variable in enumerate(chosen):
-            found = dictionary.objects[variable.index]
-            if not place and len(chosen) > 1 and found.object_type in _WITH_MEMBERS:
+        for place, each in enumerate(chosen):
+            found = dictionary.objects[each.index]
+            if isinstance(each, Object) or (not place and len(chosen) > 1 and found.object_type in _WITH_MEMBERS):
                 _print_object(found)
-            _print_full(dictionary, variable, blank=bool(place) or len(chosen) > 1)
+            if isinstance(each, Variable):
+                _print_full(dictionary, each, blank=bool(place) or len(chosen) > 1)
     else:
         if what is None:
             _print_device(dictionary)
@@ -48,22 +55,37 @@ def show(file: str, what: str | None, strict: bool, as_json: bool) -> None:
         output.note(str(finding))
 
 
-def _choose(dictionary: ObjectDictionary, what: str | None) -> tuple[list[Variable], bool]:
-    """The values asked for, and whether to show them in full. "feed" may be an index, and is more often a word."""
-    everything = list(dictionary.variables())
+def _choose(dictionary: ObjectDictionary, what: str | None) -> tuple[list[Shown], bool]:
+    """What was asked for, and whether to show it in full. "feed" may be an index, and is more often a word."""
+    everything = list(_everything(dictionary))
     if what is None:
         return everything, False
     key = _key(what)
     if key is not None:
         index, subindex = key
-        chosen = [v for v in everything if v.index == index and subindex in (None, v.subindex)]
+        chosen = [each for each in everything if each.index == index and subindex in (None, _sub(each))]
         if chosen:
             return chosen, True
-    text = what.casefold()
-    chosen = [variable for variable in everything if text in dictionary.name_of(variable).casefold()]
+    chosen = [each for each in everything if plain(what) in plain(_name(dictionary, each))] if plain(what) else []
     if not chosen:
         raise ObjectNotFound(what if key is not None else f"with {what!r} in its name", dictionary.name)
     return chosen, False
+
+
+def _everything(dictionary: ObjectDictionary) -> Iterator[Shown]:
+    for found in dictionary:
+        if not found.members:
+            yield found
+        for subindex in sorted(found.members):
+            yield found.members[subindex]
+
+
+def _sub(each: Shown) -> int | None:
+    return each.subindex if isinstance(each, Variable) else None
+
+
+def _name(dictionary: ObjectDictionary, each: Shown) -> str:
+    return dictionary.name_of(each) if isinstance(each, Variable) else each.name
 
 
 def _key(what: str) -> tuple[int, int | None] | None:
@@ -80,25 +102,27 @@ def _print_device(dictionary: ObjectDictionary) -> None:
         ("vendor-ID", _hex(device.vendor_id)),
         ("product code", _hex(device.product_code)),
         ("revision", _hex(device.revision)),
-        ("bit rates", f"{', '.join(map(str, device.bit_rates)) or '-'} kbit/s"),
+        ("bit rates", f"{', '.join(map(str, device.bit_rates))} kbit/s" if device.bit_rates else "-"),
         ("objects", f"{len(dictionary)} with {sum(1 for _ in dictionary.variables())} values"),
     ]
     if dictionary.node_id is not None:
         facts.append(("node-ID", str(dictionary.node_id)))
     for name, fact in facts:
-        click.echo(f"{name:<13} {fact}")
+        click.echo(output.visible(f"{name:<13} {fact}"))
     click.echo()
 
 
-def _print_tree(dictionary: ObjectDictionary, chosen: list[Variable]) -> None:
+def _print_tree(dictionary: ObjectDictionary, chosen: list[Shown]) -> None:
     rows = []
     last = None
     for variable in chosen:
         found = dictionary.objects[variable.index]
-        is_var = found.object_type not in _WITH_MEMBERS
+        is_var = isinstance(variable, Variable) and found.object_type not in _WITH_MEMBERS
         if not is_var and variable.index != last:
             rows.append([f"{variable.index:04X}", found.name, found.object_type.name, "", "", "", "", ""])
         last = variable.index
+        if isinstance(variable, Object):
+            continue
         where = variable.text if is_var else f"  :{variable.subindex:02X}"
         rows.append(
             [
@@ -113,16 +137,20 @@ def _print_tree(dictionary: ObjectDictionary, chosen: list[Variable]) -> None:
             ]
         )
     headings = ["object", "name", "type", "access", "", "default", "unit", "set to"]
-    if not any(variable.value is not None for variable in chosen):  # only a DCF says what a device is set to
+    if not any(
+        isinstance(each, Variable) and each.value is not None for each in chosen
+    ):  # only a DCF says what a device is set to
         rows, headings = [cells[:-1] for cells in rows], headings[:-1]
     output.table(rows, headings)
 
 
 def _print_object(found: Object) -> None:
     """What is said about an array or record itself."""
+    count = len(found.members)
+    members = "no members" if not count else f"{count} member{'s' * (count != 1)}"
     facts = [
         ("object", f"{found.index:04X}     {found.name}"),
-        ("kind", f"{found.object_type.name}, {len(found.members)} members"),
+        ("kind", f"{found.object_type.name}, {members}"),
     ]
     if found.links:
         facts.append(("links", ", ".join(f"{index:04X}" for index in found.links)))
@@ -145,7 +173,7 @@ def _remarks(thing: Object | Variable) -> list[tuple[str, str]]:
 
 def _print_facts(facts: list[tuple[str, str]]) -> None:
     for name, fact in facts:
-        click.echo(f"{name:<10} {fact}")
+        click.echo(output.visible(f"{name:<10} {fact}"))
 
 
 def _print_full(dictionary: ObjectDictionary, variable: Variable, blank: bool) -> None:
@@ -183,10 +211,10 @@ def to_dict(dictionary: ObjectDictionary, variable: Variable) -> dict[str, Any]:
         "type": variable.type_name,
         "access": variable.access,
         "pdo": variable.pdo_mappable,
-        "default": _json(variable.default),
-        "low": _json(variable.low),
-        "high": _json(variable.high),
-        "value": _json(variable.value),
+        "default": json_value(variable.default),
+        "low": json_value(variable.low),
+        "high": json_value(variable.high),
+        "value": json_value(variable.value),
         "unit": variable.unit or None,
         "factor": variable.factor,
         "denotation": variable.denotation or None,
@@ -197,17 +225,11 @@ def to_dict(dictionary: ObjectDictionary, variable: Variable) -> dict[str, Any]:
     return {key: content for key, content in out.items() if content is not None}
 
 
-def _json(value: Value | NodeIdPlus | None) -> Any:
-    if isinstance(value, NodeIdPlus):
-        return _value_text(value, 0)
-    return value.hex() if isinstance(value, bytes) else value
-
-
 def _value_text(value: Value | NodeIdPlus | None, data_type: int) -> str:
     if value is None:
         return ""
     if isinstance(value, NodeIdPlus):
-        return f"$NODEID+0x{value.offset:X}" if value.offset else "$NODEID"
+        return formula_text(value)
     if isinstance(value, bytes):
         return value.hex(" ").upper()
     if isinstance(value, int) and abs(value) > 0xFFFF:

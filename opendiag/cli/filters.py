@@ -34,6 +34,7 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[Service, ...]]] = {
 
 #: What is remembered of frames of the past, for records that have to do with them.
 _WINDOW = 1_000_000
+NOTHING_PASSES = "Nothing passes the filter."
 
 
 def filter_option(command: Callable[..., Any]) -> Callable[..., Any]:

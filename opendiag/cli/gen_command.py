@@ -19,6 +19,9 @@ from opendiag.cli.raw import RawLines, channel_name
 from opendiag.cli.transmit import Full, Transmitter, confirm, confirm_option, may_move
 from opendiag.frame import Frame
 
+#: Fewer have no rate worth saying.
+_RATED_FRAMES = 10
+
 
 def _milliseconds(context: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
     """As cangen has it: a number is milliseconds. Other units may be written."""
@@ -72,7 +75,7 @@ def command(interface: str | None, **options: Any) -> None:
     patience_s = options["patience_s"]
     if options["no_loopback"] and interface is not None:
         interface = _without_loopback(interface)
-    with live.network(interface, quiet=options["quiet"]) as network:
+    with live.network(interface, unconfirmed=True, quiet=options["quiet"]) as network:
         if not options["quiet"] and may_move(network):
             output.note(f"Random frames on {network.name}: whatever is on that bus may do anything.")
         confirm(network, options["yes"])
@@ -115,7 +118,7 @@ def _send(sender: Transmitter, timed: Iterator[tuple[float, Frame]], lines: RawL
 
 def _summary(sender: Transmitter) -> None:
     elapsed = sender.elapsed_s
-    rate = f", {sender.sent / elapsed:.0f}/s" if elapsed > 0 else ""
+    rate = f", {sender.sent / elapsed:.0f}/s" if elapsed > 0 and sender.sent >= _RATED_FRAMES else ""
     output.note(f"{sender.network.name}: {sender.sent} frame{'s' * (sender.sent != 1)} sent in {elapsed:.2f} s{rate}.")
 
 

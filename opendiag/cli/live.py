@@ -94,11 +94,13 @@ def network(
     timeout_s: float = 0.5,
     listen_only: bool = False,
     sends: bool = True,
+    unconfirmed: bool = False,
     quiet: bool = False,
 ) -> Iterator[Network]:
     """The network on that bus. Says on stderr when it is the simulated one, and what devices did that was odd.
 
-    ``sends``: what whoever sends through this adapter should know is said too.
+    ``sends``: what whoever sends through this adapter should know is said too. ``unconfirmed``: nothing but the adapter
+    tells whether a frame was sent, so it is said if it does not.
     """
     made = connect(
         "sim" if interface is None else interface,
@@ -121,7 +123,7 @@ def network(
         raise
     finally:
         made.close()
-        _tell_findings(made, quiet)
+        _tell_findings(made, unconfirmed, quiet)
         for oddity in () if quiet else made.oddities:
             if oddity.finding.severity >= least:
                 output.note(str(oddity.finding))
@@ -135,11 +137,17 @@ def tell_notes(port: Port, sends: bool = True) -> None:
             output.note(f"{port.name}: {text}")
 
 
-def _tell_findings(made: Network, quiet: bool) -> None:
-    """What was odd about the adapter. What it lost is always said."""
-    asked = getattr(made.port, "findings", None)
+def _tell_findings(made: Network, unconfirmed: bool, quiet: bool) -> None:
+    """What was odd about the adapter. What it lost is always said; what may be quite normal when nothing came."""
+    port = made.port
+    asked = getattr(port, "findings", None)
     least = Severity.ERROR if quiet else Severity.WARNING
-    output.log_notes(finding for finding in (asked() if asked else ()) if finding.severity >= least)
+    if not quiet and getattr(port, "taken", None) == 0:
+        least = Severity.INFO
+    mute = "adapter-mute" if unconfirmed and not quiet and getattr(port, "given", None) else ""
+    output.log_notes(
+        finding for finding in (asked() if asked else ()) if finding.severity >= least or finding.code == mute
+    )
 
 
 def node(made: Network, node_id: int, eds: EdsChoice) -> Node:

@@ -42,6 +42,17 @@ def columns(cells: Sequence[str], with_time: bool, padded: bool = False) -> str:
     return line if padded else line.rstrip()
 
 
+#: Signs that a terminal obeys instead of showing them; a device file or a capture may hold any.
+_CONTROL = {code: "\ufffd" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
+#: The same in JSON, where the signs below 20h are escaped in any case.
+_ESCAPED = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+
+
+def visible(text: str) -> str:
+    """The text without signs that move the cursor, colour or rename the terminal."""
+    return text if text.isprintable() else text.translate(_CONTROL)
+
+
 class Printer:
     """Lines to stdout. ``live`` sends each on its way at once, as for a capture that is still being made.
 
@@ -54,6 +65,7 @@ class Printer:
         self._width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
     def line(self, text: str, **style: Any) -> None:
+        text = visible(text)
         sys.stdout.write(click.style(text, **style) + "\n" if self._colour and style else text + "\n")
         if self._live:
             sys.stdout.flush()
@@ -87,7 +99,8 @@ class Printer:
 
     def json(self, content: Any) -> None:
         """One object on one line."""
-        self.line(json.dumps(content, ensure_ascii=False, separators=(",", ":")))
+        text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+        self.line(text if text.isprintable() else text.translate(_ESCAPED))
 
 
 def style(row: Row) -> dict[str, Any]:
@@ -98,14 +111,14 @@ def style(row: Row) -> dict[str, Any]:
 def note(text: str) -> None:
     """A remark for people, on stderr, after the data that it is about."""
     sys.stdout.flush()
-    click.echo(text, err=True)
+    click.echo(visible(text), err=True)
 
 
 def log_notes(findings: Iterable[Finding]) -> None:
     """What could not be read, always; nothing is dropped in silence."""
     sys.stdout.flush()
     for finding in findings:
-        click.secho(str(finding), err=True, fg="yellow" if finding.severity > Severity.INFO else None)
+        click.secho(visible(str(finding)), err=True, fg="yellow" if finding.severity > Severity.INFO else None)
 
 
 def table(rows: Iterable[Sequence[str]], headings: Sequence[str], right: Sequence[int] = ()) -> None:
@@ -117,7 +130,7 @@ def table(rows: Iterable[Sequence[str]], headings: Sequence[str], right: Sequenc
     for place, name in enumerate(headings):
         made.add_column(name, justify="right" if place in right else "left", no_wrap=True)
     for cells in rows:
-        made.add_row(*cells)
+        made.add_row(*map(visible, cells))
     console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=True)
     console.width = 10_000  # what is wider than the terminal is wrapped by it, not cut
     with console.capture() as captured:

@@ -11,14 +11,15 @@ from opendiag.cli import output
 
 
 @click.command(short_help="List adapters and buses that can be used here.")
+@click.option("--all", "everything", is_flag=True, help="Serial ports that are not on USB, too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on each line.")
-def command(as_json: bool) -> None:
+def command(everything: bool, as_json: bool) -> None:
     """List adapters and buses that can be used here, channel by channel. Nothing is sent on any bus.
 
     The first column is what -i takes. What is plugged in and cannot be used is listed with the reason and, where there
     is one, a line to type that helps.
     """
-    found = list_ports()
+    found = list_ports(everything)
     if as_json:
         printer = output.Printer()
         for port in found:

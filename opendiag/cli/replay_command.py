@@ -86,7 +86,7 @@ def command(file: str | None, interface: str | None, **options: Any) -> None:
     replay.look(options["quiet"], anyway=options["dry_run"])
     if options["dry_run"]:
         return
-    with live.network(interface, quiet=options["quiet"]) as network:
+    with live.network(interface, unconfirmed=True, quiet=options["quiet"]) as network:
         confirm(network, options["yes"])
         sender = Transmitter(network, options["patience_s"])
         lines = RawLines(channel_name(network.name)) if options["verbose"] else None

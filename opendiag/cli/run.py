@@ -9,7 +9,7 @@ from typing import Protocol
 
 from opendiag.cli import EXIT_FINDINGS, output
 from opendiag.cli.end_of_stream import EndOfStream
-from opendiag.cli.filters import Filter, PassedFrames
+from opendiag.cli.filters import NOTHING_PASSES, Filter, PassedFrames
 from opendiag.cli.options import EdsChoice
 from opendiag.cli.progress import progress
 from opendiag.decode.records import Record
@@ -114,7 +114,7 @@ class Run:
         if self.chosen.wants_times and self.zero_ns is None:
             yield "The frames have no times: --from and --to changed nothing."
         if self.chosen.active and not self.shown:
-            yield "Nothing passes the filter."
+            yield NOTHING_PASSES
         yield from self._unmapped_hints()
         yield from self.eds.oddities()
         if log.frames and not self._is_canopen:

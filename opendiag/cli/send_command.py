@@ -33,7 +33,7 @@ def command(
     Nothing checks what it does to a machine. --filter chooses what of the answers is shown.
     """
     made = [parse_line(text) for text in frames]
-    with live.network(interface, quiet=quiet) as network, network.frames() as stream:
+    with live.network(interface, unconfirmed=True, quiet=quiet) as network, network.frames() as stream:
         printer = output.Printer(live=True)
         began = network.clock.now()
         for place, frame in enumerate(made):

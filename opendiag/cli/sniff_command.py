@@ -12,7 +12,7 @@ import click
 from opendiag.adapters.can_filter import CanFilter
 from opendiag.cli import EXIT_FINDINGS, live, output
 from opendiag.cli.end_of_stream import EndOfStream
-from opendiag.cli.filters import filter_option
+from opendiag.cli.filters import NOTHING_PASSES, filter_option
 from opendiag.cli.live_log import LiveLog
 from opendiag.cli.sniff_table import Row, SniffTable
 from opendiag.decode.render import frame_text
@@ -79,6 +79,8 @@ def command(
         frames, ids = log.frames, len(table.rows)
         said = f"{frames} frame{'s' * (frames != 1)}, {ids} identifier{'s' * (ids != 1)}"
         output.note(f"{network.name}: {said}.")
+        if frame_filter is not None and not table.rows:
+            output.note(NOTHING_PASSES)
     if failure is not None:
         raise failure
     if findings:

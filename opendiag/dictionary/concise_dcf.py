@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from opendiag.dictionary.datatypes import DataType, encode_value
 from opendiag.dictionary.model import Object, ObjectDictionary, Variable, check_node_id, object_text
@@ -26,6 +27,9 @@ _COMMANDS = (0x1010, 0x1011)
 #: First and last communication parameter, and how far away the mapping parameter is.
 _PDOS = ((0x1400, 0x15FF, 0x200), (0x1800, 0x19FF, 0x200))
 _INVALID = 0x8000_0000
+_EMCY = (0x1014, 0)
+#: SDO parameters that can be configured; 1200h is fixed.
+_SDO = range(0x1201, 0x1300)
 
 
 def read(data: bytes) -> list[Entry]:
@@ -73,8 +77,9 @@ def entries_of(dictionary: ObjectDictionary, node_id: int) -> list[Entry]:
     """What configures this device: the values a DCF gives (``ParameterValue``), as bytes, in an order devices accept.
 
     By index, save that a PDO is switched off (bit 31 of its COB-ID) before anything of it is written and gets its
-    COB-ID last, and that its mapping is emptied before it is filled and counted. Left out are objects that cannot be
-    written, that say so themselves (ObjFlags bit 0), and store and restore (1010h, 1011h).
+    COB-ID last, and that its mapping is emptied before it is filled and counted. The COB-IDs of EMCY and of SDO
+    channels are switched off, too, before they get another CAN-ID. Left out are objects that cannot be written, that
+    say so themselves (ObjFlags bit 0), and store and restore (1010h, 1011h).
 
     Raises DictionaryFileError for a value that does not fit its data type, ValueError for a node-ID outside 1..127.
     """
@@ -108,7 +113,18 @@ def _can_be_written(member: Variable) -> bool:
 
 def _plain(found: Object, node_id: int, name: str) -> Iterator[Entry]:
     for member in _set(found):
-        yield _entry(member, node_id, name)
+        entry = _entry(member, node_id, name)
+        if _must_be_off(member) and len(entry[2]) == 4:
+            word = int.from_bytes(entry[2], "little")
+            default = replace(member, value=None).configured(node_id)
+            if not word & _INVALID and word != default:
+                yield entry[0], entry[1], (word | _INVALID).to_bytes(4, "little")
+        yield entry
+
+
+def _must_be_off(member: Variable) -> bool:
+    """A CAN-ID that CiA 301 allows to change only while it is not valid: EMCY, further SDO servers, SDO clients."""
+    return (member.index, member.subindex) == _EMCY or (member.index in _SDO and member.subindex in (1, 2))
 
 
 def _entry(member: Variable, node_id: int, name: str) -> Entry:

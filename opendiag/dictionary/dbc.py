@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from opendiag.dictionary.dbc_render import Message, Names, Signal, render
 from opendiag.dictionary.dbc_sdo import sdo_messages
 from opendiag.dictionary.dbc_signal import described, signal_of
-from opendiag.dictionary.dbc_text import Message, Names, Signal, render
 from opendiag.dictionary.model import ObjectDictionary, check_node_id, object_text
 from opendiag.dictionary.pdos import Mapped, Pdo, number_of, pdos_of
 from opendiag.wire.cob_id import CobId

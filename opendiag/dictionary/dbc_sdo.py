@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from opendiag.dictionary import datatypes
+from opendiag.dictionary.dbc_render import Message, Names, Signal
 from opendiag.dictionary.dbc_signal import described, signal_of
-from opendiag.dictionary.dbc_text import Message, Names, Signal
 from opendiag.dictionary.model import ObjectDictionary, Variable
 from opendiag.wire.cob_id import CobId
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from opendiag.dictionary import builtin, datatypes
 from opendiag.dictionary.datatypes import DataType
-from opendiag.dictionary.dbc_text import Names, Signal
+from opendiag.dictionary.dbc_render import Names, Signal
 from opendiag.dictionary.model import ObjectDictionary, Variable
 from opendiag.dictionary.pdos import number_of
 

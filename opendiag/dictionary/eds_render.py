@@ -87,12 +87,12 @@ def render(dictionary: ObjectDictionary, *, dcf: bool, was: Mapping[int, Object]
     A VAR keeps its name twice, in the object and in its member. ``was`` are the objects as they were read: what
     differs from them counts.
     """
+    was = was or {}
     usual = _compact_pdos(dictionary.device)
-    if not usual.keys() <= dictionary.objects.keys():  # some were taken out: then the others have to be said
+    if (usual.keys() & was.keys()) - dictionary.objects.keys():  # some were taken out: then the others have to be said
         usual = {}
         dictionary = replace(dictionary, device=replace(dictionary.device, compact_pdo=0))
     yield from _about(dictionary, dcf)
-    was = was or {}
     objects = {i: o for i, o in sorted(dictionary.objects.items()) if i not in usual or usual[i] != o}
     for index, found in objects.items():
         if index < FIRST_OBJECT:

@@ -53,7 +53,7 @@ def value_text(value: Value | NodeIdPlus | None, variable: Variable) -> str:
     if value is None:
         return ""
     if isinstance(value, NodeIdPlus):
-        return _formula(value.offset)
+        return formula_text(value)
     if isinstance(value, bytes):
         return value.hex().upper()
     if isinstance(value, str):
@@ -67,7 +67,9 @@ def value_text(value: Value | NodeIdPlus | None, variable: Variable) -> str:
     return decimal(value)
 
 
-def _formula(offset: int) -> str:
+def formula_text(formula: NodeIdPlus) -> str:
+    """As in $NODEID+0x180."""
+    offset = formula.offset
     return f"$NODEID{'-' if offset < 0 else '+'}0x{abs(offset):X}" if offset else "$NODEID"
 
 

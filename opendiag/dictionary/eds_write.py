@@ -21,10 +21,13 @@ from opendiag.dictionary.eds import parse
 from opendiag.dictionary.eds_lines import line_end
 from opendiag.dictionary.eds_patch import patched
 from opendiag.dictionary.eds_render import Block, render
+from opendiag.dictionary.encodings import encode
 from opendiag.dictionary.model import Commissioning, Object, ObjectDictionary, check_node_id
 from opendiag.errors import DictionaryFileError
 
 _MARKS = {"utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE}
+#: Suffixes of files that describe one configured device.
+_OF_A_DEVICE = (".dcf", ".xdc")
 
 
 def eds_text(dictionary: ObjectDictionary, *, canonical: bool = False) -> str:
@@ -78,6 +81,8 @@ def write(dictionary: ObjectDictionary, path: str | Path, *, canonical: bool = F
     document = _document(dictionary)
     stays = document is not None and suffix == PurePath(dictionary.name).suffix.lower()
     is_eds = suffix == ".eds" and not (stays and _is_dcf(dictionary))
+    if is_eds and PurePath(dictionary.name).suffix.lower() in _OF_A_DEVICE:  # also one that does not say where it is
+        dictionary = _type_of(dictionary)
     text = (eds_text if is_eds else dcf_text)(dictionary, canonical=canonical)
     try:
         path.write_bytes(_encoded(text, document.encoding if document else "utf-8"))
@@ -87,7 +92,7 @@ def write(dictionary: ObjectDictionary, path: str | Path, *, canonical: bool = F
 
 def _encoded(text: str, encoding: str) -> bytes:
     try:
-        return _MARKS.get(encoding, b"") + text.encode(encoding)
+        return _MARKS.get(encoding, b"") + encode(text, encoding)
     except UnicodeEncodeError:
         return text.encode("utf-8")
 

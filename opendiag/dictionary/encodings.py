@@ -13,10 +13,53 @@ _NAMES = {"cp1252": "Windows-1252", "cp850": "the DOS code page 850"}
 _USED = "äöüÄÖÜßéèêëàâáçñíîïóôúùûåÅæÆøØ°µ²³½±§®©Ω"
 _CP1252 = frozenset(_USED.encode("cp1252", "ignore"))
 _CP850 = frozenset(_USED.encode("cp850", "ignore"))
+#: Name of the error handler below.
+_AS_CONTROL = "opendiag.as_control"
+
+
+def _as_control(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Windows-1252 has no sign for five bytes; as control characters they come back as the bytes they were."""
+    if isinstance(error, UnicodeDecodeError):
+        return error.object[error.start : error.end].decode("latin-1"), error.end
+    if isinstance(error, UnicodeEncodeError) and all(
+        0x80 <= ord(c) < 0xA0 for c in error.object[error.start : error.end]
+    ):
+        return error.object[error.start : error.end].encode("latin-1"), error.end
+    raise error
+
+
+codecs.register_error(_AS_CONTROL, _as_control)
+
+
+def encode(text: str, encoding: str) -> bytes:
+    """The bytes that `decode` made this text of, without a byte order mark. Raises UnicodeEncodeError."""
+    return text.encode(encoding, _AS_CONTROL if encoding == "cp1252" else "strict")
 
 
 def decode(raw: bytes, name: str) -> tuple[str, str, list[Finding]]:
     """Text, Python's name of the encoding, and what gave reason to note. Raises DictionaryFileError for no text."""
+    text = without_padding(raw)
+    if text is not raw:
+        found, encoding, findings = _decoded(text, name)
+        return found, encoding, [*findings, padding("eds-encoding", raw, text, name)]
+    return _decoded(raw, name)
+
+
+def padding(code: str, raw: bytes, text: bytes, name: str) -> Finding:
+    """What to say of the bytes of a file that are no part of its text."""
+    sentence = f"{len(raw) - len(text)} zero bytes behind the text"
+    return Finding(code, Severity.WARNING, sentence, name, text.count(b"\n") + 1, "", "ignored")
+
+
+def without_padding(raw: bytes) -> bytes:
+    """The file without the zero bytes that a crash or a memory of fixed size left behind its text; itself if none."""
+    if not raw.endswith(b"\0"):
+        return raw
+    text = raw.rstrip(b"\0")
+    return raw if b"\0" in text or not text else text  # UTF-16 has zero bytes everywhere
+
+
+def _decoded(raw: bytes, name: str) -> tuple[str, str, list[Finding]]:
     for mark, encoding in _BYTE_ORDER_MARKS.items():
         if raw.startswith(mark):
             return _strict(raw, encoding, len(mark) if encoding != "utf-8-sig" else 0, name)
@@ -26,7 +69,7 @@ def decode(raw: bytes, name: str) -> tuple[str, str, list[Finding]]:
         return raw.decode("utf-8"), "utf-8", []
     except UnicodeDecodeError as error:
         encoding = _code_page(raw)
-        text = raw.decode(encoding, "replace")
+        text = raw.decode(encoding, _AS_CONTROL)
         return text, encoding, [_finding(raw, error.start, name, f"read as {_NAMES[encoding]}")]
 
 

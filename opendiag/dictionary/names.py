@@ -30,10 +30,10 @@ def find(name: str, dictionary: ObjectDictionary | None) -> Key:
     if number is not None:
         return number
     keys = _builtin_keys() if dictionary is None else _keys(dictionary)
-    found = keys.get(_plain(name))
+    found = keys.get(plain(name))
     if found is not None:
         return found[1]
-    objects = {plain: key[0] for plain, (_, key) in keys.items() if key[1] is None}
+    objects = {whole: key[0] for whole, (_, key) in keys.items() if key[1] is None}
     indices = [(objects[whole], part) for whole, part in _splits(name) if whole in objects]
     for index, part in indices:
         if (subindex := _subindex(part, index, dictionary)) is not None:
@@ -41,7 +41,7 @@ def find(name: str, dictionary: ObjectDictionary | None) -> Key:
     if indices:
         index, part = indices[0]
         return index, member(part, index, dictionary)
-    close = get_close_matches(_plain(name), list(keys), n=3, cutoff=0.6)
+    close = get_close_matches(plain(name), list(keys), n=3, cutoff=0.6)
     source = "the CiA 301/302/402 tables" if dictionary is None else dictionary.name
     hint = f" (close: {', '.join(repr(keys[key][0]) for key in close)})" if close else ""
     raise ObjectNotFound(f"named {name!r}{hint}", source)
@@ -51,7 +51,7 @@ def _splits(name: str) -> Iterator[tuple[str, str]]:
     """Plain name of an object and name of a member, for each point that may stand between them."""
     for place in range(len(name) - 1, -1, -1):
         if name[place] == ".":
-            yield _plain(name[:place]), name[place + 1 :]
+            yield plain(name[:place]), name[place + 1 :]
 
 
 def number_of(text: str) -> Key | None:
@@ -71,8 +71,8 @@ def member(name: str, index: int, dictionary: ObjectDictionary | None) -> int:
 
 
 def _subindex(name: str, index: int, dictionary: ObjectDictionary | None) -> int | None:
-    plain = _plain(name)
-    return next((subindex for subindex, text in _members(index, dictionary) if _plain(text) == plain), None)
+    wanted = plain(name)
+    return next((subindex for subindex, text in _members(index, dictionary) if plain(text) == wanted), None)
 
 
 def _members(index: int, dictionary: ObjectDictionary | None) -> Iterator[tuple[int, str]]:
@@ -87,7 +87,8 @@ def _members(index: int, dictionary: ObjectDictionary | None) -> Iterator[tuple[
             yield subindex, standard.name
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """The part of a name that makes a difference."""
     return _IGNORED.sub("", name).casefold()
 
 
@@ -96,7 +97,7 @@ def _keys(dictionary: ObjectDictionary) -> dict[str, tuple[str, Key]]:
     keys: dict[str, tuple[str, Key]] = {}
     for index in sorted(dictionary.objects):
         found = dictionary.objects[index]
-        keys.setdefault(_plain(found.name), (found.name, (index, _whole(found.object_type))))
+        keys.setdefault(plain(found.name), (found.name, (index, _whole(found.object_type))))
     return keys
 
 
@@ -105,7 +106,7 @@ def _builtin_keys() -> dict[str, tuple[str, Key]]:
     keys: dict[str, tuple[str, Key]] = {}
     for index in builtin.indices():
         name = builtin.object_name(index) or ""
-        keys.setdefault(_plain(name), (name, (index, _whole(builtin.object_type(index)))))
+        keys.setdefault(plain(name), (name, (index, _whole(builtin.object_type(index)))))
     return keys
 
 

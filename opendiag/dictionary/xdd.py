@@ -115,7 +115,9 @@ def _note_the_rest(dictionary: ObjectDictionary, profiles: Profiles, notes: Note
         notes.add("xdd-modules", modules.line, sentence, "<moduleManagement>", "not read", Severity.INFO)
     disabled = [each for each in dictionary.objects.values() if _is_disabled(each)]
     if disabled:
-        sentence = f"{len(disabled)} objects are marked as disabled, so the device may not have them"
+        one = len(disabled) == 1
+        what = "1 object is" if one else f"{len(disabled)} objects are"
+        sentence = f"{what} marked as disabled, so the device may not have {'it' if one else 'them'}"
         evidence = "CO_disabled: " + ", ".join(f"{each.index:04X}h" for each in disabled)
         notes.add("xdd-disabled", disabled[0].line, sentence, evidence, "read all the same", Severity.INFO)
 

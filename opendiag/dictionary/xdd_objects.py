@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from opendiag.dictionary import builtin
-from opendiag.dictionary.datatypes import DataType, type_name
+from opendiag.dictionary.datatypes import DataType, Value, type_name
 from opendiag.dictionary.eds_objects import FIRST_OBJECT
 from opendiag.dictionary.eds_sections import Notes
-from opendiag.dictionary.model import Object, ObjectType, Variable, object_text
-from opendiag.dictionary.xdd_elements import label_of, read_hex, read_number, refuse
+from opendiag.dictionary.model import NodeIdPlus, Object, ObjectType, Variable, object_text
+from opendiag.dictionary.xdd_elements import label_of, read_hex, read_number, read_value, refuse
 from opendiag.dictionary.xdd_parameters import Chain, Parameters
-from opendiag.dictionary.xdd_values import Limits, extra_of, read_limits, read_names, read_scale, spelt_value
+from opendiag.dictionary.xdd_values import (
+    Limits,
+    extra_of,
+    outer_limit,
+    read_names,
+    read_scale,
+    spelt_value,
+    unnamed_values,
+)
 from opendiag.dictionary.xml_tree import Element
 from opendiag.findings import Severity
+
+T = TypeVar("T")
 
 _ACCESS = {
     **{word: word for word in ("ro", "wo", "rw", "rwr", "rww", "const")},
@@ -31,6 +42,7 @@ _MAPPABLE = {"no": False, "default": True, "optional": True, "tpdo": True, "rpdo
 _STANDARD_TYPES = frozenset(int(data_type) for data_type in DataType)
 _OBJECT_TYPES = frozenset(int(object_type) for object_type in ObjectType)
 _SINGLE = (ObjectType.VAR, ObjectType.DOMAIN, ObjectType.DEFTYPE)
+_NO_NAMES: Mapping[int, str] = {}
 _BYTES = (DataType.OCTET_STRING, DataType.DOMAIN)
 
 
@@ -61,6 +73,15 @@ class Builder:
     def __init__(self, parameters: Parameters, notes: Notes) -> None:
         self._parameters = parameters
         self._notes = notes
+        self._shared: dict[tuple[object, ...], Any] = {}
+
+    def _once(self, key: str, shared: tuple[object, ...], make: Callable[[], T]) -> T:
+        """What is the same for all objects that refer to the same elements, worked out for the first of them."""
+        place = (key, *map(id, shared))
+        if place not in self._shared:
+            self._shared[place] = make(), shared  # kept alive, so that no other element gets its id
+        made: T = self._shared[place][0]
+        return made
 
     def build_all(self, lists: list[Element]) -> dict[int, Object]:
         """The objects in order of their index; of an index that stands twice the first one counts."""
@@ -149,7 +170,7 @@ class Builder:
             found.denotation = _denotation(element, chain)
             self._check_no_value(index, element, chain)
         if not single or index < FIRST_OBJECT:
-            found.extra = extra_of(element, chain, self._parameters.allowed(chain))
+            found.extra = extra_of(element, chain, self._unnamed(self._parameters.allowed(chain)))
         return found
 
     def _check_no_value(self, index: int, element: Element, chain: Chain) -> None:
@@ -196,21 +217,43 @@ class Builder:
             value=spelt_value("actualValue", element, chain, where, data_type, notes),
             unit=unit,
             factor=factor,
-            values=read_names(allowed, chain, where, data_type, notes),
+            values=self._names(chain, allowed, where, data_type),
             source="xdd",
             denotation=_denotation(element, chain),
             flags=read_hex(element, "objFlags", notes) or 0,
-            extra=extra_of(element, chain, allowed),
+            extra=extra_of(element, chain, self._unnamed(allowed)),
             line=element.line,
         )
 
     def _limits(self, place: _Place, data_type: int, allowed: tuple[Element, ...]) -> Limits:
-        low, high = read_limits(place.element, allowed, place.text, data_type, self._notes)
+        low, high = (
+            read_value(key, place.element.get(key), place.element.line, place.text, data_type, self._notes)
+            for key in ("lowLimit", "highLimit")
+        )
+        if low is None:
+            low = self._outer("lowLimit", allowed, place.text, data_type)
+        if high is None:
+            high = self._outer("highLimit", allowed, place.text, data_type)
         if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
             sentence = f"the lower limit of {place.text} is above the upper one"
             self._notes.add("xdd-limits-crossed", place.element.line, sentence, f"{low} > {high}", "both left out")
             return Limits()
         return Limits(low, high)
+
+    def _outer(self, key: str, allowed: tuple[Element, ...], where: str, data_type: int) -> Value | NodeIdPlus | None:
+        return self._once(
+            f"{key} {data_type}", allowed, lambda: outer_limit(key, allowed, where, data_type, self._notes)
+        )
+
+    def _names(self, chain: Chain, allowed: tuple[Element, ...], where: str, data_type: int) -> Mapping[int, str]:
+        if not chain:
+            return _NO_NAMES
+        return self._once(
+            f"names {data_type}", (*allowed, chain), lambda: read_names(allowed, chain, where, data_type, self._notes)
+        )
+
+    def _unnamed(self, allowed: tuple[Element, ...]) -> str:
+        return self._once("unnamed", allowed, lambda: unnamed_values(allowed))
 
     def _mappable(self, element: Element) -> bool:
         text = element.get("PDOmapping").lower()

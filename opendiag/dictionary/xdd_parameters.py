@@ -84,6 +84,8 @@ class Parameters:
     def __init__(self, container: Element, notes: Notes) -> None:
         self._notes = notes
         self._by_id: dict[str, Element] = {}
+        self._types: dict[int, TypeOf] = {}
+        self._chains: dict[int, Chain] = {}
         for element in container.walk():
             if unique_id := element.get("uniqueID"):
                 known = self._by_id.setdefault(unique_id, element)
@@ -96,11 +98,15 @@ class Parameters:
         first = self._find(element, "uniqueIDRef") or instead
         if first is None:
             return Chain()
-        found = [first]
-        for step in found:
-            if len(found) < _MAX_STEPS:
-                found += [following for following in self._behind(step) if following not in found]
-        return Chain(tuple(found), self._type(found))
+        known = self._chains.get(id(first))
+        if known is None:  # worked out once only: hundreds of objects may refer to one parameter
+            found = [first]
+            for step in found:
+                if len(found) < _MAX_STEPS:
+                    found += [following for following in self._behind(step) if following not in found]
+            del found[_MAX_STEPS:]
+            known = self._chains[id(first)] = Chain(tuple(found), self._type(found))
+        return known
 
     def allowed(self, chain: Chain) -> tuple[Element, ...]:
         """The <allowedValues> of a chain, and their template."""
@@ -137,13 +143,22 @@ class Parameters:
         for child in element.children:
             if child.name == "dataTypeIDRef":
                 declared = self._find(child, "uniqueIDRef")
-                return TypeOf() if declared is None else self._declared(declared, child, steps)
+                return TypeOf() if declared is None else self._known(declared, child, steps)
             if child.name.isupper():
                 if child.name in SIMPLE_TYPES:
                     return TypeOf("simple", SIMPLE_TYPES[child.name], child.name)
                 sentence = f"<{child.name}> is no data type of CANopen"
                 self._notes.add("xdd-bad-type", child.line, sentence, child.name, "read as if left out")
         return TypeOf()
+
+    def _known(self, declared: Element, reference: Element, steps: int) -> TypeOf:
+        """Worked out once only: hundreds of objects may have the same enumeration of hundreds of values."""
+        if steps:  # within another type, and perhaps cut short
+            return self._declared(declared, reference, steps)
+        found = self._types.get(id(declared))
+        if found is None:
+            found = self._types[id(declared)] = self._declared(declared, reference, steps)
+        return found
 
     def _declared(self, declared: Element, reference: Element, steps: int) -> TypeOf:
         if steps >= _MAX_STEPS:

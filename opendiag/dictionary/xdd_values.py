@@ -47,22 +47,15 @@ def spelt_value(
     return own
 
 
-def read_limits(element: Element, allowed: Iterable[Element], where: str, data_type: int, notes: Notes) -> Limits:
-    """The object's own limits, else the outer ends of the ranges that its parameter allows."""
-    low = read_value("lowLimit", element.get("lowLimit"), element.line, where, data_type, notes)
-    high = read_value("highLimit", element.get("highLimit"), element.line, where, data_type, notes)
-    ranges = [each for one in allowed for each in one.all("range")]
-    if low is None:
-        low = _outer(ranges, "minValue", "lowLimit", where, data_type, notes)
-    if high is None:
-        high = _outer(ranges, "maxValue", "highLimit", where, data_type, notes)
-    return Limits(low, high)
-
-
-def _outer(
-    ranges: list[Element], name: str, key: str, where: str, data_type: int, notes: Notes
+def outer_limit(
+    key: str, allowed: Iterable[Element], where: str, data_type: int, notes: Notes
 ) -> Value | NodeIdPlus | None:
-    """None as soon as one of the ranges has no such end."""
+    """The outer end of the ranges that a parameter allows, of ``key`` "lowLimit" or "highLimit".
+
+    None as soon as one of the ranges has no such end.
+    """
+    ranges = [each for one in allowed for each in one.all("range")]
+    name = "minValue" if key == "lowLimit" else "maxValue"
     ends = []
     for each in ranges:
         end = each.first(name)
@@ -119,7 +112,12 @@ def _is_number_beside_zero(text: str) -> bool:
         return True
 
 
-def extra_of(element: Element, chain: Chain, allowed: Iterable[Element]) -> Mapping[str, str]:
+def unnamed_values(allowed: Iterable[Element]) -> str:
+    """The single values without a name that a parameter allows."""
+    return ", ".join(each.get("value") for each in _single_values(allowed) if not label_of(each))
+
+
+def extra_of(element: Element, chain: Chain, unnamed: str) -> Mapping[str, str]:
     """What is said beside that: Description, a Label that is not the name, properties, unknown attributes.
 
     Properties are what the tool that wrote the file keeps there.
@@ -141,9 +139,8 @@ def extra_of(element: Element, chain: Chain, allowed: Iterable[Element]) -> Mapp
     if _is_number_beside_zero(chain.get("offset")):
         unit = chain.child("unit")
         found |= {"offset": chain.get("offset"), "multiplier": chain.get("multiplier"), "unitText": label_of(unit)}
-    unnamed = [each.get("value") for each in _single_values(allowed) if not label_of(each)]
     if unnamed:
-        found["allowedValues"] = ", ".join(unnamed)
+        found["allowedValues"] = unnamed
     if not found:
         return _NOTHING
     return {_key(key): value for key, value in found.items()}

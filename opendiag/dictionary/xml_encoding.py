@@ -20,6 +20,10 @@ _WIDE = "utf-16"
 
 def decode_xml(raw: bytes, name: str) -> tuple[str, str, list[Finding]]:
     """Text, Python's name of the encoding, and what gave reason to note. Raises DictionaryFileError for no text."""
+    body = encodings.without_padding(raw)
+    if body is not raw:
+        text, encoding, findings = decode_xml(body, name)
+        return text, encoding, [*findings, encodings.padding("xdd-encoding", raw, body, name)]
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF8)) or b"\0" in raw[:4]:
         return _renamed(*encodings.decode(raw, name))
     encoding = _declared(raw, name)

@@ -51,7 +51,7 @@ class CanPort:
     """Any python-can bus. One that was ``borrowed`` is left open by `close`.
 
     ``notes`` are sentences about what was asked of the adapter and could not be had; ``unreadable`` counts messages
-    that no CAN bus can carry.
+    that no CAN bus can carry. ``taken`` and ``given`` count frames from and to the adapter.
     """
 
     runs_in_thread = True
@@ -82,6 +82,7 @@ class CanPort:
         self._from_message = from_message
         self._to_message = to_message
         self.unreadable = 0
+        self.taken = self.given = 0
         self._offset: float | None = None
         self.notes: list[str] = list(getattr(bus, "notes", ()))
 
@@ -123,7 +124,8 @@ class CanPort:
             else:
                 self._send_message(self._to_message(frame))
         except Exception as error:  # every driver has its own way
-            raise self._not_sent(error) from error
+            raise self._not_sent(error, frame) from error
+        self.given += 1
 
     def _send_message(self, message: can.Message) -> None:
         patience: float | None = None
@@ -137,11 +139,13 @@ class CanPort:
                     raise
             time.sleep(0.001)
 
-    def _not_sent(self, error: Exception) -> AdapterError:
+    def _not_sent(self, error: Exception, frame: Frame) -> AdapterError:
         code = _errno(error)
         if self._adapter is not None:  # whose sentences say it all
             return (AdapterClosed if code in _GONE else SendFailed)(self.name, _reason(error))
         explained = self._health.explain(code) if self._health else ""
+        if self._health and frame.fd and code == errno.EINVAL:
+            explained = self._health.explain_fd()
         if code in _GONE:
             return AdapterClosed(self.name, explained or f"gone: {_reason(error)}")
         return SendFailed(self.name, explained or _reason(error))
@@ -152,11 +156,16 @@ class CanPort:
         wait_s = min(max(until - self._now(), 0.0), SLICE_S)
         try:
             if self._adapter is not None and not self.bus.filters:
-                return self._adapter.take(wait_s)
+                taken = self._adapter.take(wait_s)
+                self.taken += len(taken)
+                return taken
             message = self.bus.recv(wait_s)
         except Exception as error:  # every driver has its own way to say that the adapter is gone
             raise AdapterClosed(self.name, "closed" if self._closed else self._gone(error)) from error
-        return [] if message is None else self._frames(message)
+        if message is None:
+            return []
+        self.taken += 1
+        return self._frames(message)
 
     def _frames(self, message: can.Message) -> list[Frame]:
         message.channel = None  # one network is one bus

@@ -1,6 +1,8 @@
 """Run by test_gs_usb_lab.py under a kernel with USB/IP: our driver meets an emulated adapter through real libusb."""
 
 import json
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -19,6 +21,7 @@ from gs_usb_kernel_scene import attach, interfaces, requests, run, until
 from opendiag.adapters.bus import Unplugged
 from opendiag.adapters.gs_usb import GsUsbBus
 from opendiag.adapters.gs_usb_find import find_devices
+from opendiag.frame import Frame
 
 FD = {"bitrate": 500_000, "data_bitrate": 2_000_000, "detach_kernel_driver": True}
 
@@ -161,6 +164,54 @@ def load():
     return report
 
 
+_PIPES = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+_PROGRAM = """
+import sys, time
+from opendiag.adapters.gs_usb import GsUsbBus
+from opendiag.frame import Frame
+bus = GsUsbBus(0, detach_kernel_driver=True)
+print("open", flush=True)
+if sys.argv[1] == "sends":
+    while True:
+        bus.send_frame(Frame(1), 1.0)
+until = time.monotonic() + 0.3
+while time.monotonic() < until:
+    bus.take(0.1)
+""".replace("import sys, time\n", "import sys, time\nfrom opendiag.frame import Frame\n")
+
+
+def ends():
+    """Programs that end without closing their bus, by themselves and by Ctrl-C, while frames come: their exit codes."""
+    model = BusModel()
+    device = GsUsbDevice(model, "candlelight")
+    peer = Peer(model)
+    server = UsbIpServer({"1-1": device})
+    attach()
+    until(lambda: interfaces() == ["can0"])
+    done = threading.Event()
+
+    def traffic():
+        while not done.wait(0.002):
+            peer.tap.send(Frame(0x77, bytes(8)))
+
+    threading.Thread(target=traffic, daemon=True).start()
+    report = {"codes": [], "errors": [], "interfaces": []}
+    for way in ["ends"] * 3 + ["sends"] * 2:
+        with subprocess.Popen([sys.executable, "-c", _PROGRAM, way], **_PIPES) as program:
+            program.stdout.readline()
+            if way == "sends":
+                time.sleep(0.3)
+                program.send_signal(signal.SIGINT)
+            errors = program.communicate(timeout=10)[1]
+        report["codes"].append(program.returncode)
+        report["errors"].append(errors.splitlines()[-1:])
+        until(lambda: interfaces() == ["can0"])
+    done.set()
+    run("usbip", "detach", "-p", "0")
+    server.close()
+    return report
+
+
 if __name__ == "__main__":
-    scenes = {"pro": pro, "given_back": given_back, "load": load}
+    scenes = {"pro": pro, "given_back": given_back, "load": load, "ends": ends}
     sys.stdout.write(json.dumps(scenes[sys.argv[1]]()) + "\n")

@@ -121,5 +121,13 @@ def test_our_driver_loses_nothing_of_two_busy_channels_through_libusb(scene):
     assert report["counts"] == [1500, 1500]
 
 
+def test_a_program_that_does_not_close_its_bus_ends_as_any_other(scene):
+    """libusb was ended under the thread that reads, and its assertions aborted the program."""
+    report = scene("gs_usb_libusb_scene.py", "ends")
+    assert report["codes"][:3] == [0, 0, 0], report["errors"]
+    assert all(code != -6 for code in report["codes"]), report["errors"]
+    assert report["errors"][3:] == [["KeyboardInterrupt"]] * 2
+
+
 def _segments(timing):
     return tuple(timing[name] for name in ("brp", "prop_seg", "phase_seg1", "phase_seg2"))

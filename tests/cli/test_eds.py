@@ -243,6 +243,11 @@ def test_a_file_that_cannot_be_read_does_not_hide_the_others(run, bad, tmp_path)
     assert "this is a directory" in outcome.err
 
 
+def test_of_no_file_at_all_nothing_is_said_to_be_right(run):
+    outcome = run("eds", "lint", "no-such")
+    assert outcome.code == 2 and "nothing wrong" not in outcome.err
+
+
 def test_lint_of_xml(run, tmp_path):
     outcome = run("eds", "lint", "-", stdin="<a/>")
     assert outcome.code == 2
@@ -276,6 +281,81 @@ def test_show_of_a_whole_record(run):
     lines = run("eds", "show", "stepim", "1018").out.splitlines()
     assert lines[:2] == ["object     1018     Identity Object", "kind       RECORD, 5 members"]
     assert "object     1018:04  Identity Object.Serial Number" in lines
+
+
+def test_show_of_objects_without_values(run, tmp_path):
+    path = tmp_path / "x.eds"
+    path.write_text("[2000]\nParameterName=A list\nObjectType=8\n[2001]\nParameterName=S\nDataType=5\nAccessType=ro\n")
+    assert (
+        run("eds", "show", str(path), "2000").out
+        == "object     2000     A list\nkind       ARRAY, no members\nline       1\n"
+    )
+    assert "2000     A list  ARRAY\n2001:00  S" in run("eds", "show", str(path)).out
+    assert "2000    A list  ARRAY" in run("eds", "show", str(path), "a list").out
+    assert run("eds", "show", str(path), "2000:00").code == 2
+    assert run("eds", "show", str(path), "2000", "--json").out == ""
+
+
+def test_a_name_is_found_as_people_write_it(run):
+    for name in ("Vendor-ID", "vendorid", "identity object.vendor id"):
+        assert "  :01   Vendor ID" in run("eds", "show", "stepim", name).out
+    assert run("eds", "show", "stepim", "-").code == 2
+
+
+ODD_VALUES = """[2000]
+ParameterName=COB
+DataType=7
+AccessType=rw
+DefaultValue=$NODEID-5
+[2001]
+ParameterName=Real
+DataType=8
+AccessType=rw
+DefaultValue=0x7FC00000
+HighLimit=0x7F800000
+"""
+
+
+def strict_json(text):
+    def refuse(word):
+        raise AssertionError(f"{word} is no JSON")
+
+    return [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
+
+
+def test_formulas_and_infinite_numbers(run, tmp_path):
+    path = tmp_path / "x.eds"
+    path.write_text(ODD_VALUES)
+    out = run("eds", "show", str(path)).out
+    assert "$NODEID-0x5" in out and "bit rates     -\n" in out
+    values = strict_json(run("eds", "show", str(path), "--json").out)
+    assert [each["default"] for each in values] == ["$NODEID-0x5", "nan"]
+    assert values[1]["high"] == "inf"
+    other = tmp_path / "y.eds"
+    other.write_text(ODD_VALUES.replace("0x7F800000", "0xFF800000").replace("$NODEID-5", "7"))
+    changes = strict_json(run("eds", "diff", str(path), str(other), "--json").out)
+    assert [(each["old"], each["new"]) for each in changes if each["field"] in ("default", "high")] == [
+        ("$NODEID-0x5", 7),
+        ("inf", "-inf"),
+    ]
+
+
+def test_a_file_cannot_give_orders_to_the_terminal(run, tmp_path):
+    path = tmp_path / "x.eds"
+    order = "\x1b]0;title\x07\x9b2J"
+    head = f"[DeviceInfo]\nVendorName={order}\n[2000]\nDataType=7\nAccessType=rw\nNote={order}\nDefaultValue={order}\n"
+    path.write_text(head + f"ParameterName=S{order}\n", "utf-8")
+    for arguments in (
+        ["show", "F"],
+        ["show", "F", "2000"],
+        ["lint", "F"],
+        ["diff", "F", "stepim"],
+        ["show", "F", order],
+    ):
+        outcome = run("eds", *[str(path) if each == "F" else each for each in arguments])
+        assert not set("\x1b\x07\x9b") & set(outcome.out + outcome.err), arguments
+        assert outcome.out
+    assert order in json.loads(run("eds", "show", str(path), "--json").out)["name"]
 
 
 def test_show_of_standard_input(run):
@@ -322,6 +402,14 @@ def test_diff(run, bad, tmp_path):
         {"kind": "removed", "where": "2001h", "name": "Actual speed", "index": 0x2001},
         {"kind": "added", "where": "2003h", "name": "Actual speed", "index": 0x2003},
     ]
+
+
+def test_bit_rates_are_told_in_their_order(run, tmp_path):
+    for name, rates in (("a.eds", (10, 125, 1000)), ("b.eds", (50,))):
+        lines = "".join(f"BaudRate_{rate}=1\n" for rate in rates)
+        (tmp_path / name).write_text(f"[DeviceInfo]\n{lines}[1000]\nParameterName=T\nDataType=7\nAccessType=ro\n")
+    out = run("eds", "diff", str(tmp_path / "a.eds"), str(tmp_path / "b.eds")).out
+    assert out == "~ [DeviceInfo]  bit_rates: 10, 125, 1000 -> 50\n"
 
 
 def test_diff_of_the_same(run, bad):
@@ -399,6 +487,12 @@ def test_to_dbc_of_a_dcf_knows_its_node(run, tmp_path):
     dcf = tmp_path / "x.dcf"
     assert run("eds", "convert", "stepim", str(dcf), "--node", "7").code == 0
     assert "Heartbeat_7" in run("eds", "to-dbc", str(dcf)).out
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_to_dbc_names_the_file_that_cannot_be_written(run):
+    outcome = run("eds", "to-dbc", "stepim", "--node", "5", "-o", "/dev/full", "--force")
+    assert outcome.code == 2 and outcome.err.startswith("opendiag: /dev/full: cannot be written: ")
 
 
 # --- mistakes ------------------------------------------------------------------------------------------------------

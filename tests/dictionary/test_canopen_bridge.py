@@ -118,6 +118,12 @@ def test_a_default_that_depends_on_the_node_id(node_id, default):
     assert (cob_id.relative, cob_id.default, cob_id.default_raw) == (True, default, "$NODEID+0x180")
 
 
+@pytest.mark.parametrize("node_id", [0, 128])
+def test_a_node_id_that_is_none_is_refused(node_id):
+    with pytest.raises(ValueError, match=f"node-ID {node_id} is outside 1..127"):
+        parse(TEXT, "x").to_canopen(node_id)
+
+
 def test_a_dcf_brings_its_node_id():
     od = to_canopen(parse(TEXT + "[DeviceComissioning]\nNodeID=9\nBaudrate=500\n", "x"))
     assert (od.node_id, od.bitrate, od[0x1800][1].default) == (9, 500_000, 0x189)

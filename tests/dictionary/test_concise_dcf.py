@@ -108,6 +108,22 @@ def test_a_pdo_that_is_to_be_off_stays_off():
     assert told(pdo({2: 1}, value=0x80000185)) == ["1800:01 85010080", "1800:02 01"]
 
 
+@pytest.mark.parametrize(
+    ("index", "sub", "value", "expected"),
+    [
+        (0x1014, 0, 0x285, ["1014:00 85020080", "1014:00 85020000"]),
+        (0x1014, 0, 0x85, ["1014:00 85000000"]),  # its default: nothing changes
+        (0x1014, 0, 0x80000285, ["1014:00 85020080"]),
+        (0x1280, 1, 0x605, ["1280:01 05060080", "1280:01 05060000"]),
+        (0x1201, 2, 0x5A5, ["1201:02 a5050080", "1201:02 a5050000"]),
+        (0x1280, 3, 5, ["1280:03 05000000"]),
+    ],
+)
+def test_a_channel_is_off_before_it_gets_another_can_id(index, sub, value, expected):
+    default = NodeIdPlus(0x80) if index == 0x1014 else 0x80000000
+    assert told(of(var(index, sub, T.UNSIGNED32, value=value, default=default))) == expected
+
+
 def test_a_mapping_without_its_number_is_counted():
     assert told(pdo({}, [1, 2, 3]))[1] == "1A00:00 00" and told(pdo({}, [1, 2, 3]))[-2] == "1A00:00 03"
 
@@ -129,6 +145,12 @@ def test_a_value_that_does_not_fit_says_where():
     dictionary = of(var(0x2000, 3, value=300, line=17))
     with pytest.raises(DictionaryFileError, match=r"test.dcf:17: ParameterValue of 2000:03: 300 is outside 0..255"):
         entries_of(dictionary, 5)
+
+
+@pytest.mark.parametrize("node_id", [0, 128])
+def test_a_node_id_that_is_none_is_refused(node_id):
+    with pytest.raises(ValueError, match=f"node-ID {node_id} is outside 1..127"):
+        entries_of(of(var(0x2000, value=1)), node_id)
 
 
 @pytest.mark.corpus

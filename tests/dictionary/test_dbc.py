@@ -11,7 +11,8 @@ from opendiag.decode.decoder import Decoder
 from opendiag.dictionary import Object, ObjectDictionary, ObjectType, Variable, load, parse
 from opendiag.dictionary.datatypes import DataType, bit_width
 from opendiag.dictionary.dbc import dbc_text
-from opendiag.dictionary.dbc_text import Names
+from opendiag.dictionary.dbc_render import Names
+from opendiag.dictionary.dbc_signal import signal_of
 from opendiag.frame import Frame
 from opendiag.wire.emcy import Emcy
 from opendiag.wire.heartbeat import ErrorControl
@@ -70,6 +71,18 @@ def test_names_units_limits_and_words():
     assert mode.receivers == ["StepIM_101"]
     assert mode.choices[6] == "homing (hm)"
     assert (mode.minimum, mode.maximum) == (-6, 8)
+
+
+@pytest.mark.parametrize("node_id", [0, 128])
+def test_a_node_id_that_is_none_is_refused(node_id):
+    with pytest.raises(ValueError, match=f"node-ID {node_id} is outside 1..127"):
+        dbc_text(load("stepim"), node_id)
+
+
+def test_limits_of_a_signal_with_a_negative_factor():
+    speed = Variable(0x2000, 0, "Speed", DataType.INTEGER16, "ro", low=-10, high=500, unit="rpm", factor=-0.5)
+    signal = signal_of(speed, "Speed", 0, 16, Names())
+    assert (signal.low, signal.high) == (-250, 5)
 
 
 def test_other_services():

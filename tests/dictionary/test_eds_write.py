@@ -345,6 +345,15 @@ def test_the_suffix_decides(tmp_path):
         write(dictionary, tmp_path / "a.xdd")
 
 
+def test_a_dcf_without_commissioning_becomes_the_eds_of_its_type(tmp_path):
+    path = tmp_path / "a.dcf"
+    path.write_text("[2000]\nParameterName=S\nDataType=5\nAccessType=rw\nDefaultValue=1\nParameterValue=7\n")
+    write(load(path), tmp_path / "b.eds")
+    write(load(path), tmp_path / "c.dcf")
+    assert (tmp_path / "b.eds").read_text() == path.read_text().replace("ParameterValue=7\n", "")
+    assert (tmp_path / "c.dcf").read_text() == path.read_text()
+
+
 def test_a_dcf_that_is_named_eds_stays_one(tmp_path):
     path = tmp_path / "a.eds"
     path.write_text(EDS + "[DeviceComissioning]\nNodeID=5\n")

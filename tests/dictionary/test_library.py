@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from opendiag import dictionary, resources
-from opendiag.dictionary import Library, bundled_names, load
+from opendiag.dictionary import Library, bundled_names, eds_write, load
 from opendiag.dictionary import library as library_module
 from opendiag.errors import DictionaryFileError, DictionaryFindings, UnknownDictionary
 from opendiag.findings import Severity
@@ -269,3 +270,37 @@ def test_strict_makes_one_error_of_all_findings(tmp_path):
     assert caught.value.findings == tuple(found)
     assert all(f":{finding.line}: " in str(caught.value) for finding in found)
     assert load(path, strict=Severity.ERROR).findings == load(path).findings
+
+
+def test_a_byte_that_windows_has_no_sign_for_comes_back_as_it_was(tmp_path):
+    raw = eds(name="Größe").encode("cp1252").replace("ß".encode("cp1252"), b"\xdf\x90\x81")
+    path = tmp_path / "a.eds"
+    path.write_bytes(raw)
+    loaded = load(path)
+    assert "\ufffd" not in loaded.document.text
+    eds_write.write(loaded, tmp_path / "b.eds")
+    assert (tmp_path / "b.eds").read_bytes() == raw
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_zero_bytes_behind_the_text_are_no_reason_to_refuse_it(encoding, tmp_path):
+    path = tmp_path / "a.eds"
+    text = eds(name="Größe")
+    path.write_bytes(text.encode(encoding) + bytes(512))
+    loaded = load(path)
+    assert loaded.document.text == text
+    last = loaded.findings[-1] if encoding == "utf-8" else loaded.findings[1]
+    assert (last.code, last.severity, last.sentence) == (
+        "eds-encoding",
+        Severity.WARNING,
+        "512 zero bytes behind the text",
+    )
+    assert last.line == text.count("\n") + 1
+    path.write_bytes(text.encode("utf-8").replace(b"\n", b"\0\n", 1) + bytes(512))
+    with pytest.raises(DictionaryFileError, match="zero bytes"):
+        load(path)
+
+
+def test_no_module_takes_the_place_of_a_public_name():
+    modules = {path.stem for path in Path(dictionary.__file__).parent.glob("*.py")}
+    assert not modules & set(dictionary.__all__)

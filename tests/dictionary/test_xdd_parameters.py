@@ -1,7 +1,7 @@
 """The parameters, templates and types of the device profile behind the objects of an XDD."""
 
 import pytest
-from dictionary.xdd_text import PARAMETER, STRUCTURED, codes, one, read
+from dictionary.xdd_text import PARAMETER, STRUCTURED, WORD, codes, one, read
 
 from opendiag.dictionary.datatypes import DataType
 from opendiag.dictionary.model import ObjectType
@@ -292,3 +292,39 @@ def test_an_id_that_stands_twice():
     parameters = "".join(f'<q:parameter uniqueID="p"><{name}/></q:parameter>' for name in ("UINT", "DINT"))
     dictionary, variable = one("", parameters)
     assert (variable.data_type, codes(dictionary)) == (DataType.UNSIGNED16, ["xdd-duplicate-id"])
+
+
+def test_an_enumeration_is_read_once_however_many_objects_have_it():
+    values = "".join(f'<enumValue value="{n}"><label lang="en">v{n}</label></enumValue>' for n in range(200))
+    odd = '<enumValue value="x"><label lang="en">odd</label></enumValue>'
+    dictionary = read(
+        "".join(f'<CANopenObject index="{0x2000 + n:X}" name="o" objectType="7" uniqueIDRef="P"/>' for n in range(300)),
+        f'<q:dataTypeList><q:enum uniqueID="E" name="States"><UINT/>{values}{odd}</q:enum></q:dataTypeList>'
+        '<q:parameterList><q:parameter uniqueID="P" access="read"><q:dataTypeIDRef uniqueIDRef="E"/></q:parameter>'
+        "</q:parameterList>",
+    )
+    assert all(len(found.members[0].values) == 200 for found in dictionary)
+    assert codes(dictionary).count("xdd-bad-value") == 2  # of the number, and of the name that has none
+
+
+def test_what_a_parameter_allows_is_read_once_however_many_objects_have_it():
+    odd = '<q:value value="x"><label lang="en">odd</label></q:value><q:value value="7"/>'
+    ends = '<q:range><q:minValue value="y"/><q:maxValue value="9"/></q:range>'
+    objects = (
+        f'<CANopenObject index="{0x2000 + n:X}" name="o" objectType="7" {WORD} uniqueIDRef="P"/>' for n in range(9)
+    )
+    dictionary = read(
+        "".join(objects),
+        '<q:parameterList><q:parameter uniqueID="P" access="readWrite"><UINT/>'
+        f"<q:allowedValues>{odd}{ends}</q:allowedValues></q:parameter></q:parameterList>",
+    )
+    assert codes(dictionary).count("xdd-bad-value") == 2
+    members = [found.members[0] for found in dictionary]
+    assert {(each.low, each.high, each.extra["allowedValues"]) for each in members} == {(None, 9, "7")}
+
+
+def test_a_parameter_of_very_many_variables_is_cut_short():
+    refs = "".join(f'<q:variableRef><q:variableIDRef uniqueIDRef="v{n}"/></q:variableRef>' for n in range(50))
+    variables = "".join(f'<q:varDeclaration uniqueID="v{n}" name="v"><UINT/></q:varDeclaration>' for n in range(50))
+    _, variable = one(WORD, PARAMETER.format("", refs), types=variables)
+    assert variable.data_type == DataType.UNSIGNED16

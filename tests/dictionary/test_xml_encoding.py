@@ -45,6 +45,13 @@ def test_not_the_utf_16_it_says(told, encoding):
     assert findings[0].line == 1 and "UTF-16" in findings[0].sentence
 
 
+def test_zero_bytes_behind_the_text():
+    text = TEXT.format("iso-8859-1")
+    found, _, findings = decode_xml(text.encode("iso-8859-1") + b"\0\0", "f")
+    assert found == text
+    assert [finding.code for finding in findings] == ["xdd-encoding"]
+
+
 @pytest.mark.parametrize("told", ["klingon", "rot13", "punycode", "unicode_escape", "cp99999", "zlib"])
 def test_an_encoding_that_is_no_alphabet(told):
     with pytest.raises(DictionaryFileError, match=told) as caught:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from opendiag.dictionary.datatypes import Value, type_name
+from opendiag.dictionary.eds_spelling import formula_text
 from opendiag.dictionary.model import NodeIdPlus, Object, ObjectDictionary, ObjectType, object_text
 
 #: Where a thing stands is not what it is; members and findings are looked at by themselves.
@@ -54,7 +55,7 @@ def text_of(field: str, value: Any) -> str:
     if isinstance(value, ObjectType):
         return value.name
     if isinstance(value, NodeIdPlus):
-        return f"$NODEID{'+' if value.offset >= 0 else '-'}0x{abs(value.offset):X}" if value.offset else "$NODEID"
+        return formula_text(value)
     if isinstance(value, bytes):
         return value.hex(" ").upper()
     if isinstance(value, bool):
@@ -62,7 +63,7 @@ def text_of(field: str, value: Any) -> str:
     if isinstance(value, int):
         return f"{value} (0x{value:X})" if value > 9 else str(value)
     if isinstance(value, tuple | frozenset):
-        return ", ".join(str(each) for each in sorted(value, key=str)) or "nothing"
+        return ", ".join(str(each) for each in (sorted(value) if isinstance(value, frozenset) else value)) or "nothing"
     return repr(value) if isinstance(value, str) else str(value)
 
 
@@ -78,13 +79,26 @@ def _about_the_device(a: ObjectDictionary, b: ObjectDictionary) -> Iterator[Diff
     for number, _, was, now in _pairs(lines, other):
         if was != now:
             yield Difference("changed", "[Comments]", "", None, None, f"Line{number}", was, now)
-    for name, kind, _, _ in _pairs(dict(a.sections), dict(b.sections)):
-        if kind != "both":
+    sections, others = _plain(a.sections), _plain(b.sections)
+    for _, kind, old, new in _pairs(sections, others):
+        name, _ = old or new
+        if old is None or new is None:
             yield Difference(kind, f"[{name}]", "")
         else:
-            for key, key_kind, old, new in _pairs(a.sections[name], b.sections[name]):
-                if key_kind != "both" or old != new:
-                    yield Difference("changed", f"[{name}]", "", None, None, key, old, new)
+            for key, before, after in _texts(old[1], new[1]):
+                yield Difference("changed", f"[{name}]", "", None, None, key, before, after)
+
+
+def _plain(named: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
+    """Small name -> (name as written, what it names): CiA 306 does not tell capitals from small letters."""
+    return {name.lower(): (name, what) for name, what in named.items()}
+
+
+def _texts(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[tuple[str, str | None, str | None]]:
+    """(key, old, new) of the texts that differ."""
+    for _, _, before, after in _pairs(_plain(old), _plain(new)):
+        if (before and before[1]) != (after and after[1]):
+            yield (after or before)[0], before and before[1], after and after[1]
 
 
 def _modules(a: ObjectDictionary, b: ObjectDictionary) -> Iterator[Difference]:
@@ -144,11 +158,7 @@ def _changes(old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
         before, after = getattr(old, each.name), getattr(new, each.name)
         if not _same(before, after):
             yield each.name, before, after
-    # CiA 306 does not tell capitals from small letters.
-    was, now = ({key.lower(): (key, text) for key, text in part.extra.items()} for part in (old, new))
-    for _, _, before, after in _pairs(was, now):
-        if (before and before[1]) != (after and after[1]):
-            yield (after or before)[0], before and before[1], after and after[1]
+    yield from _texts(old.extra, new.extra)
 
 
 def _same(a: Value | None, b: Value | None) -> bool:

@@ -1,4 +1,4 @@
-"""opendiag.dictionary.compare: everything that makes one file say something else than another, and nothing else."""
+"""opendiag.dictionary.differences: everything that makes one file say something else than another, and nothing else."""
 
 import copy
 from dataclasses import fields, replace
@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import pytest
 
 from opendiag.dictionary import Object, ObjectType, Variable, load, parse
-from opendiag.dictionary.compare import Difference, compare
+from opendiag.dictionary.differences import Difference, compare
 from opendiag.dictionary.model import Commissioning, DeviceInfo, FileInfo, Module, NodeIdPlus
 
 TEXT = """[FileInfo]
@@ -148,3 +148,12 @@ def test_every_field_about_the_device_counts(part, kind):
         a, b = parse(TEXT, "a"), parse(TEXT, "b")
         setattr(getattr(b, part), field.name, {"x": "y"} if field.name == "extra" else "something else")
         assert compare(a, b), field.name
+
+
+def test_capitals_in_names_of_sections_and_keys_are_no_difference():
+    a = parse(TEXT + "[Vendor Part]\nAxis=X\nOld=1\n", "a")
+    b = parse(TEXT + "[VENDOR PART]\naxis=X\nNew=2\n", "b")
+    assert [(each.where, each.field, each.old, each.new) for each in compare(a, b)] == [
+        ("[Vendor Part]", "New", None, "2"),
+        ("[Vendor Part]", "Old", "1", None),
+    ]

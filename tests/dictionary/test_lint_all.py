@@ -1,4 +1,4 @@
-"""opendiag.dictionary.lint: what does not make sense in a file, where it stands, and nothing about a good file."""
+"""opendiag.dictionary.lint_all: what does not make sense in a file, where it stands, and nothing about a good file."""
 
 import re
 from dataclasses import replace
@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import opendiag.dictionary
 from opendiag.dictionary import bundled_names, load, parse
-from opendiag.dictionary.compare import compare
 from opendiag.dictionary.dbc import dbc_text
-from opendiag.dictionary.lint import lint
+from opendiag.dictionary.differences import compare
+from opendiag.dictionary.lint_all import lint
 from opendiag.findings import Severity
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
@@ -300,7 +300,9 @@ def test_a_pdo_that_maps_nothing_is_no_reason_to_worry():
     assert [each.severity for each in found(text.replace("NrOfTXPDO=1", "NrOfTXPDO=2"))] == [INFO]
 
 
-@pytest.mark.parametrize(("word", "codes"), [("0x205", []), ("0x80000205", ["lint-cob-id-clash"]), ("0x40000205", ["lint-cob-id-clash"])])
+@pytest.mark.parametrize(
+    ("word", "codes"), [("0x205", []), ("0x80000205", ["lint-cob-id-clash"]), ("0x40000205", ["lint-cob-id-clash"])]
+)
 def test_a_time_that_is_neither_sent_nor_received_is_in_nobodys_way(word, codes):
     text = GOOD + var(0x1012, "COB-ID TIME", 7, "rw", f"DefaultValue={word}")
     assert [each.code for each in found(text, 5) if each.code == "lint-cob-id-clash"] == codes
