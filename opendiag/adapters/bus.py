@@ -100,6 +100,11 @@ def yes_or_no(name: str, option: str, value: object) -> bool:
     return known
 
 
+def switches(name: str, **options: object) -> tuple[bool, ...]:
+    """`yes_or_no` of each, in this order. Raise can.CanInitializationError."""
+    return tuple(yes_or_no(name, option, value) for option, value in options.items())
+
+
 def weakly(call: Callable[[T], None]) -> Callable[[T], None]:
     """A method of a bus for the thread that reads its adapter: a bus that nobody has any more is closed by that."""
     method = weakref.WeakMethod(call)

@@ -239,7 +239,8 @@ def _slcan_facts(interface: Interface) -> dict[str, str]:
     from opendiag.adapters.slcan import adapter_info
 
     with _sentences(interface):
-        return adapter_info(interface.channel, _baud(interface))
+        dialect = interface.options.get("dialect", "auto")
+        return adapter_info(interface.channel, _baud(interface), dialect, interface.bit_rate)
 
 
 def _usbcan_facts(interface: Interface) -> dict[str, str]:

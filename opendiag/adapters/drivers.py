@@ -19,9 +19,9 @@ class Driver:
 
     ``ours`` is the class of a driver of our own, as in "module:Class", always made with ``given``; ``needs`` names the
     part of opendiag that brings its library. ``software`` is the manufacturer's, which pip does not install.
-    ``sets_rate`` False: the bit rate is not set through it. ``timing_option`` takes the place of a bit rate. ``silent`` is what makes it listen only, None when it
-    cannot. ``numbered``: its channels are numbers. ``extra`` are options that the constructor takes without naming
-    them.
+    ``sets_rate`` False: the bit rate is not set through it. ``timing_option`` takes the place of a bit rate. ``silent``
+    is what makes it listen only, None when it cannot. ``numbered``: its channels are numbers. ``extra`` are options
+    that the constructor takes without naming them.
     """
 
     backend: str

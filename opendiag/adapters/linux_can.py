@@ -33,8 +33,8 @@ class CanLink:
     ``bit_rate`` and ``data_bit_rate`` in bit/s, ``clock_hz``, ``sample_point`` as 0.875, ``tx_errors`` and
     ``rx_errors`` of the controller: None where they cannot be read. ``virtual``: there is no controller behind it.
     ``modes`` are the controller's, as "LOOPBACK". ``restart_ms`` after bus-off; 0: never by itself. ``tx_queue`` is how
-    many frames may wait. ``mtu`` in bytes. ``counted`` since the interface exists, by the kernel's names: bus_error, bus_off, restarts,
-    rx_dropped, ... ``device`` is where it is plugged in, as "1-1.3:1.0" on USB.
+    many frames may wait. ``counted`` since the interface exists, by the kernel's names: bus_error, bus_off, restarts,
+    rx_dropped, ... ``device`` is where it is plugged in, as "1-1.3:1.0" on USB. ``mtu`` in bytes.
     """
 
     name: str

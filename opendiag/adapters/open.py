@@ -105,9 +105,7 @@ def _missing(interface: Interface, driver: Driver, error: Exception) -> AdapterE
         return missing_library(interface, driver)
     software = missing_software(driver)
     if software and isinstance(error, (NameError, AttributeError)):
-        return AdapterNotFound(
-            str(interface), software
-        )  # what python-can's wrapper stumbled over tells nobody anything
+        return AdapterNotFound(str(interface), software)  # what the wrapper stumbled over says nothing
     return AdapterNotFound(str(interface), f"{software} ({_text(error)})" if software else _text(error))
 
 

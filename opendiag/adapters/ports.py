@@ -57,7 +57,7 @@ class PortInfo:
 def list_ports(everything: bool = False) -> list[PortInfo]:
     """SocketCAN, USB and serial adapters, and simulators, in the order in which they are best tried.
 
-    ``everything``: serial ports that are part of the computer, too. Nothing is sent on any bus, and no adapter is disturbed.
+    ``everything``: serial ports of the computer itself, too. Nothing is sent on any bus, and no adapter is disturbed.
     """
     serial = all_serial_ports if everything else serial_ports
     sources = (socketcan_ports, usb_ports, vendor_ports, serial, simulator_ports)
@@ -222,7 +222,7 @@ def vendor_ports() -> Iterator[PortInfo]:
 
 
 def serial_ports() -> Iterator[PortInfo]:
-    """Serial ports that were plugged in, and adapters that should be one and are not."""
+    """Every serial port but those of the computer itself, and adapters that should be one and are not."""
     return _serial_ports(everything=False)
 
 
@@ -239,7 +239,7 @@ def _serial_ports(everything: bool) -> Iterator[PortInfo]:
 
     left_out = 0
     for port in found_ports():
-        if not (everything or port.plugged):
+        if port.built_in and not everything:
             left_out += 1
             continue
         uri = str(Interface(port.adapter or "slcan", port.device)) if port.device else ""
@@ -254,7 +254,7 @@ def _serial_ports(everything: bool) -> Iterator[PortInfo]:
         )
     if left_out:
         counted = f"{left_out} left out"
-        yield PortInfo("", "serial ports that are not on USB", counted, False, "`opendiag ports --all` lists them")
+        yield PortInfo("", "serial ports of the computer itself", counted, False, "`opendiag ports --all` lists them")
 
 
 def simulator_ports(host: str = LOOPBACK, port: int = SIM_PORT) -> Iterator[PortInfo]:

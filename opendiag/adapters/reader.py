@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import threading
 import time
 from typing import Protocol
 
 import can
 
-from opendiag.adapters.bus import Unplugged
+from opendiag.adapters.bus import Unplugged, describe
 
 #: How often an adapter that went away is looked for.
 RETRY_S = 0.25
+#: Learns at level INFO when an adapter goes away and is looked for, and when it is back.
+NEWS = logging.getLogger("opendiag.adapters")
 
 
 class Link(Protocol):
@@ -86,12 +90,15 @@ class Reader:
         until = time.monotonic() + self.reconnect_s
         if self.reconnect_s:
             self._link.gone(str(failure))
+            how_long = "until it is back" if math.isinf(self.reconnect_s) else f"for {self.reconnect_s:g} s"
+            NEWS.info("%s; looking for it %s", describe(failure), how_long)
         while time.monotonic() < until and not self._stop.wait(RETRY_S):
             try:
                 self._link.reopen()
             except can.CanError:
                 continue
             self.reconnects += 1
+            NEWS.info("%s is back", self._name)
             return True
         if not self._stop.is_set():
             self._link.lost(failure)

@@ -21,6 +21,8 @@ BY_ID, BY_PATH = Path("/dev/serial/by-id"), Path("/dev/serial/by-path")
 
 #: (vendor, product) -> the kernel's module for it.
 _MODULES = {(0x1A86, 0x7523): "ch341", (0x0403, 0x6001): "ftdi_sio"}
+#: Linux makes several of these, whether anything is behind them or not.
+_BUILT_IN = "/dev/ttyS"
 _MODEM_MODULE = "cdc_acm"
 
 
@@ -28,8 +30,8 @@ _MODEM_MODULE = "cdc_acm"
 class SerialPort:
     """``adapter`` "" for a port that nothing is known about; ``device`` "" for an adapter without a port.
 
-    ``plugged``: it is on USB, or Linux knows a lasting name for it; others are soldered on as a rule. ``note``, ``fix``,
-    ``driver``, ``serial`` as in `PortInfo`.
+    ``built_in``: it is one of the computer itself, not on USB. ``note``, ``fix``, ``driver``, ``serial`` as in
+    `PortInfo`.
     """
 
     device: str
@@ -41,7 +43,7 @@ class SerialPort:
     fix: str = ""
     driver: str = ""
     serial: str = ""
-    plugged: bool = True
+    built_in: bool = False
 
 
 def found_ports() -> Iterator[SerialPort]:
@@ -69,7 +71,7 @@ def _port(port: Any) -> SerialPort:
         fix,
         _driver(device),
         str(port.serial_number or ""),
-        bool(port.vid or _stable_name(device, BY_ID)),
+        device.startswith(_BUILT_IN) and not port.vid and not _stable_name(device, BY_ID),
     )
 
 

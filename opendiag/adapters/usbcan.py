@@ -6,15 +6,26 @@ can do by itself is in `UsbCanBus.notes`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import can
 from can.typechecking import AutoDetectedConfig, CanFilters
 
-from opendiag.adapters.bus import AdapterBus, refuse_unknown, seconds, weakly, whole_number
+from opendiag.adapters.bus import (
+    AdapterBus,
+    named_port,
+    refuse_unknown,
+    seconds,
+    switches,
+    weakly,
+    whole_number,
+    wrong_option,
+)
 from opendiag.adapters.inbox import Inbox
 from opendiag.adapters.reader import Reader
+from opendiag.adapters.serial_line import MAX_BAUD
 from opendiag.adapters.serial_ports import found_ports
 from opendiag.adapters.usbcan_codec import BAUD_RATES, ManualTiming, Settings, Status, parse_timing
 from opendiag.adapters.usbcan_link import UsbCanLink
@@ -49,19 +60,20 @@ class UsbCanBus(AdapterBus):
     ``frame_type``  "standard" receives both kinds of frames, "extended" only those. Manuals call 1 and 2 the type of
                     frames; this is what was seen on hardware.
     ``filter_id``, ``filter_mask``  bits that are 1 in the mask must be in an identifier as in ``filter_id``.
-    ``loopback``    frames come back as received ones, and still drive the bus unless ``listen_only`` is set too.
+    ``loopback``    own frames come back, and still drive the bus unless ``listen_only`` is set too.
     ``one_shot``    a frame that lost the arbitration or was not acknowledged is not sent again.
     ``timing``      "bs1,bs2,prescaler" or "bs1,bs2,prescaler,sjw" in place of ``bitrate``, from 36 MHz; nobody is known
                     to have tried this on hardware.
     ``status_interval_s``  how often the error counters are asked for, at most each 0.1 s; 0: never.
 
     Own frames, with ``receive_own_messages``, are reported when they were written to the port: the adapter never says
-    whether they reached the bus. ``bus_state`` follows the error counters, and so never says "bus-off".
+    whether they reached the bus. With ``loopback`` they are reported when they come back. ``bus_state`` follows the
+    error counters, and so never says "bus-off".
     """
 
     def __init__(
         self,
-        channel: str | int,
+        channel: str | int | None = None,
         *,
         bitrate: int = 500_000,
         listen_only: bool = False,
@@ -80,24 +92,31 @@ class UsbCanBus(AdapterBus):
         **other: Any,
     ) -> None:
         refuse_unknown("usbcan", other, _OPTIONS)
-        port = port_of(channel)
+        port = port_of(named_port("usbcan", channel))
         _choice(port, "protocol", protocol, _PROTOCOLS)
         _choice(port, "frame_type", frame_type, _FRAME_TYPES)
         status_interval_s = seconds(port, "status_interval_s", status_interval_s)
         reconnect_s = seconds(port, "reconnect_s", reconnect_s)
-        baud = whole_number(port, "baud", baud)
+        baud = whole_number(port, "baud", baud, 0, MAX_BAUD)
+        listen_only, receive_own_messages, loopback, one_shot = switches(
+            port,
+            listen_only=listen_only,
+            receive_own_messages=receive_own_messages,
+            loopback=loopback,
+            one_shot=one_shot,
+        )
         bitrate, filter_id, filter_mask = (
             whole_number(port, option, value)
             for option, value in (("bitrate", bitrate), ("filter_id", filter_id), ("filter_mask", filter_mask))
         )
         try:
-            manual: ManualTiming | None = parse_timing(timing) if timing else None
+            manual: ManualTiming | None = parse_timing(str(timing)) if timing else None
             settings = Settings(
                 bitrate, protocol == "fixed", frame_type == "extended", filter_id, filter_mask,
                 loopback, listen_only, one_shot, manual,
             )  # fmt: skip
         except ValueError as error:
-            raise can.CanInitializationError(f"{port}: {error}") from error
+            raise wrong_option(f"{port}: {error}") from None
         inbox = Inbox()
         self._settings = settings
         self.listen_only = listen_only and not loopback
@@ -134,7 +153,7 @@ class UsbCanBus(AdapterBus):
         try:
             self._link.send(frame, timeout_s)
         except ValueError as error:
-            raise can.CanOperationError(f"{self.name}: {error}") from error
+            raise can.CanOperationError(f"{self.name}: {error}") from None
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -178,7 +197,7 @@ def _ports() -> list[str]:
 
 def port_of(channel: str | int) -> str:
     """The serial port that a channel names. Raise can.CanInitializationError."""
-    if not str(channel).isdecimal():
+    if not re.fullmatch("[0-9]{1,5}", str(channel)):
         return str(channel)
     ports = _ports()
     if int(channel) >= len(ports):
@@ -192,7 +211,7 @@ def port_of(channel: str | int) -> str:
 
 def _choice(port: str, option: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise can.CanInitializationError(f"{port}: {option} {value!r} is neither {' nor '.join(choices)}")
+        raise wrong_option(f"{port}: {option} {value!r} is neither {' nor '.join(choices)}")
 
 
 def _too_slow(settings: Settings, baud: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -24,6 +25,11 @@ _PACE = 1.05
 #: So many status requests in a row without an answer: the error counters are not known any more.
 _MISSED = 3
 _SEND_S = 1.0
+#: A looped-back frame that has not come back by then is lost.
+_LOOP_S = 1.0
+_LOOPED = 1024
+
+Key = tuple[int, bytes, bool, bool, int]
 
 
 class UsbCanLink:
@@ -56,6 +62,7 @@ class UsbCanLink:
         self._next_status = time.monotonic()
         self._missed_in_a_row = 0
         self._status_due = self._asked = self._busy = False
+        self._looped: deque[tuple[float, Key]] = deque(maxlen=_LOOPED)
         self._failure: can.CanError | None = None
         self._away = ""
         self.line = SerialLine(port, bauds[0])
@@ -63,7 +70,7 @@ class UsbCanLink:
             self.answers = set_up(self.line, bauds, settings)
         except (Unplugged, QueueFull) as error:
             self.line.close()
-            raise initialization_error(error) from error
+            raise initialization_error(error) from None
         except BaseException:
             self.line.close()
             raise
@@ -90,7 +97,7 @@ class UsbCanLink:
             now = self._clock.now_ns()
             frames = parser.feed(data, now) if data else parser.silence(now)
             self.received += len(frames)
-            self._inbox.put(frames)
+            self._inbox.put(self._without_own(frames) if self._looped else frames)
         if parser.statuses:
             self._heard()
         if self.status_interval_s and time.monotonic() >= self._next_status:
@@ -120,6 +127,23 @@ class UsbCanLink:
         self._inbox.fail(self._failure)
         self._know(None)
         self.line.close()
+
+    def _without_own(self, frames: list[Frame]) -> list[Frame]:
+        """With the lock held: what was looped back is left out, or said to be our own."""
+        now = time.monotonic()
+        while self._looped and self._looped[0][0] < now - _LOOP_S:
+            self._looped.popleft()
+        kept = []
+        for frame in frames:
+            own = next((sent for sent in self._looped if sent[1] == _key(frame)), None)
+            if own is None:
+                kept.append(frame)
+                continue
+            self._looped.remove(own)
+            self.received -= 1
+            if self.receive_own:
+                kept.append(replace(frame, direction="tx"))
+        return kept
 
     def _heard(self) -> None:
         statuses = self.parser.statuses
@@ -169,14 +193,19 @@ class UsbCanLink:
         if not self._turn.acquire(timeout=wait_s):
             raise self._full("others were sending all the time")
         try:
-            self._take_turn(data, gap_s, until)
+            self._take_turn(frame, data, gap_s, until)
         finally:
             self._turn.release()
-        if self.receive_own:
+        if self.receive_own and not self._settings.loopback:
             with self._in_order:
                 self._inbox.put([replace(frame, direction="tx", time_ns=self._clock.now_ns())])
 
-    def _take_turn(self, data: bytes, gap_s: float, until: float) -> None:
+    def _expect_back(self, frame: Frame) -> None:
+        if self._settings.loopback:
+            with self._in_order:
+                self._looped.append((time.monotonic(), _key(frame)))
+
+    def _take_turn(self, frame: Frame, data: bytes, gap_s: float, until: float) -> None:
         """Wait until the adapter is through with what was written before, then write."""
         if self._free_at > max(until, time.monotonic()):
             raise self._full(f"its turn was {(self._free_at - time.monotonic()) * 1e3:.1f} ms away")
@@ -184,6 +213,7 @@ class UsbCanLink:
         try:
             self._write_status()
             self._wait(self._free_at)
+            self._expect_back(frame)
             self._write(data, gap_s)
         except Unplugged as error:
             if self.looked_for and self._failure is None:
@@ -217,3 +247,8 @@ class UsbCanLink:
         failure = can.CanOperationError(f"{reason}; it is looked for")
         failure.error_code = errno.ENETDOWN
         return failure
+
+
+def _key(frame: Frame) -> Key:
+    """What an adapter gives back of a frame."""
+    return frame.can_id, frame.data, frame.extended, frame.remote, frame.dlc

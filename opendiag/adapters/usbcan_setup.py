@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import can
 
-from opendiag.adapters.bus import describe
+from opendiag.adapters.bus import describe, wrong_option
 from opendiag.adapters.serial_line import SerialLine
 from opendiag.adapters.usbcan_codec import (
     BAUD_RATES,
@@ -30,10 +30,12 @@ _ANSWER_S = 0.15
 #: How long an adapter is deaf after a configuration.
 _SETTLE_S = 0.1
 _QUIET_S = 0.025
-ADVICE = (
+_RESET = (
     "Unplug it and plug it in again; give its baud rate if it is another one; short its DEFAULT jumper at power-on, "
     "which ends transparent mode and sets 2000000 baud"
 )
+#: Where nothing answers, and perhaps never did.
+ADVICE = f"{_RESET}. Or is it an SLCAN adapter? then slcan:"
 
 
 def never() -> bool:
@@ -109,7 +111,7 @@ def set_up(line: SerialLine, bauds: Sequence[int], settings: Settings, give_up: 
         time.sleep(_SETTLE_S)
         line.drop_input()
     elif not answers(line, (line.baud,), give_up):
-        raise can.CanInitializationError(f"{line.port}: the adapter fell silent when it was configured. {ADVICE}")
+        raise can.CanInitializationError(f"{line.port}: the adapter fell silent when it was configured. {_RESET}")
     return found
 
 
@@ -132,7 +134,7 @@ def _adapter(channel: str, baud: int) -> Iterator[SerialLine]:
             )
         yield line
     except can.CanOperationError as error:
-        raise initialization_error(error) from error
+        raise initialization_error(error) from None
     finally:
         line.close()
 
@@ -140,7 +142,7 @@ def _adapter(channel: str, baud: int) -> Iterator[SerialLine]:
 def _wait(channel: str, line: SerialLine, baud: int, what: str) -> None:
     time.sleep(_SETTLE_S + 10 * len(STATUS_REQUEST) / line.baud)  # all is sent before the port changes its rate
     if not answers(line, (baud,)):
-        raise can.CanInitializationError(f"{channel}: the adapter does not answer after {what}. {ADVICE}")
+        raise can.CanInitializationError(f"{channel}: the adapter does not answer after {what}. {_RESET}")
 
 
 def clear_stored_filter(channel: str, baud: int = 0) -> None:
@@ -162,7 +164,7 @@ def set_baud_rate(channel: str, new_baud: int, baud: int = 0) -> None:
     try:
         message = pack_baud(new_baud)
     except ValueError as error:
-        raise can.CanInitializationError(f"{channel}: {error}") from error
+        raise wrong_option(f"{channel}: {error}") from None
     with _adapter(channel, baud) as line:
         line.write(message)
         _wait(channel, line, new_baud, f"it was set to {new_baud} baud")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -24,6 +25,8 @@ SIMULATED = (
 )
 NOT_SERVED = "No simulator runs here (`opendiag sim` starts one): a new simulated StepIM (node 101) answers."
 SERVED = "No interface given: the simulator that runs here answers. -i ADAPTER:CHANNEL@BITRATE takes a real bus."
+#: The readers of adapters tell it what goes on. By name: importing them takes long.
+_NEWS = logging.getLogger("opendiag.adapters")
 #: "s" comes after those that end with it.
 _UNITS = {"ms": 0.001, "min": 60.0, "s": 1.0, "h": 3600.0}
 
@@ -112,6 +115,7 @@ def network(
     if not quiet:
         tell_notes(made.port, sends)
     least = Severity.INFO
+    news = None if quiet else _News()
     try:
         if interface is None and not quiet:
             output.note(SIMULATED if made.name == "sim" else SERVED)
@@ -123,10 +127,30 @@ def network(
         raise
     finally:
         made.close()
+        if news is not None:
+            news.close()
         _tell_findings(made, unconfirmed, quiet)
         for oddity in () if quiet else made.oddities:
             if oddity.finding.severity >= least:
                 output.note(str(oddity.finding))
+
+
+class _News(logging.Handler):
+    """Says at once that an adapter is gone and looked for, and that it is back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._level_before = _NEWS.level
+        _NEWS.setLevel(logging.INFO)
+        _NEWS.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        output.note(record.getMessage())
+
+    def close(self) -> None:
+        _NEWS.removeHandler(self)
+        _NEWS.setLevel(self._level_before)
+        super().close()
 
 
 def tell_notes(port: Port, sends: bool = True) -> None:

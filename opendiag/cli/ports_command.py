@@ -11,7 +11,7 @@ from opendiag.cli import output
 
 
 @click.command(short_help="List adapters and buses that can be used here.")
-@click.option("--all", "everything", is_flag=True, help="Serial ports that are not on USB, too.")
+@click.option("--all", "everything", is_flag=True, help="Serial ports of the computer itself, too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on each line.")
 def command(everything: bool, as_json: bool) -> None:
     """List adapters and buses that can be used here, channel by channel. Nothing is sent on any bus.

@@ -176,6 +176,35 @@ def own_frames():
     there.close()
 
 
+def can_fd():
+    """An interface that has CAN FD is opened with it; one without says so, and the line that changes that works."""
+    here, there, classic = port(), port(), port("socketcan:vcan0?fd=no")
+    here.send(Frame(0x123, bytes(12), fd=True, brs=True))
+    here.send(Frame(0x124, b"\1"))
+    assert [(frame.can_id, frame.fd, len(frame.data)) for frame in received(there, 2)] == [
+        (0x123, True, 12),
+        (0x124, False, 1),
+    ]
+    assert [frame.can_id for frame in received(classic)] == [0x124]
+    said = reason(SendFailed, classic.send, Frame(0x123, bytes(12), fd=True))
+    assert said.endswith("vcan0 was opened without CAN FD: leave out fd=no"), said
+    run("ip link add vcan8 type vcan")
+    run("ip link set vcan8 mtu 16")
+    run("ip link set vcan8 up")
+    small = port("socketcan:vcan8")
+    said = reason(SendFailed, small.send, Frame(0x123, bytes(12), fd=True))
+    assert "vcan8 has no CAN FD: sudo ip link set vcan8 down; sudo" in said, said
+    small.send(Frame(0x123))
+    small.close()
+    for line in said.partition("no CAN FD: ")[2].split("; "):
+        run(line.removeprefix("sudo "))
+    wide = port("socketcan:vcan8")
+    wide.send(Frame(0x123, bytes(12), fd=True))
+    for opened in (here, there, classic, wide):
+        opened.close()
+    run("ip link delete vcan8")
+
+
 def lent():
     """A bus that somebody else opened and filters; ENOBUFS is waited for by python-can's own way, too."""
     with can.Bus("vcan0", "socketcan", can_filters=[{"can_id": 0x100, "can_mask": 0x700}]) as bus:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import serial
 from emulators.bench_slcan import Canable2Bench
 from emulators.bench_usbcan import UsbCanBench
 from emulators.bus_model import BusModel
@@ -14,6 +17,7 @@ from emulators.usb_backend import FakeBackend
 
 from opendiag.adapters import device_facts, gs_usb_find, linux_can
 from opendiag.adapters.linux_can import CanLink
+from opendiag.adapters.open import open_bus
 from opendiag.adapters.serial_ports import SerialPort
 from opendiag.adapters.uri import parse_interface
 from opendiag.errors import AdapterError, AdapterNotFound
@@ -154,6 +158,26 @@ def test_a_port_that_is_not_there(adapter: str, tmp_path: Path) -> None:
         facts(f"{adapter}:{tmp_path}/nothing")
 
 
+@pytest.mark.parametrize("adapter", ["slcan", "usbcan"])
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.EACCES, "no permission: sudo usermod -aG dialout"), (errno.EBUSY, "it is in use: close the other program")],
+)
+def test_a_port_that_does_not_open_is_said_as_for_other_commands(
+    monkeypatch: pytest.MonkeyPatch, adapter: str, number: int, said: str
+) -> None:
+    def refuse(port: str, *args: object, **options: object) -> None:
+        raise serial.SerialException(number, f"could not open port {port}: {os.strerror(number)}")
+
+    monkeypatch.setattr(serial, "serial_for_url", refuse)
+    with pytest.raises(AdapterNotFound) as asked:
+        facts(f"{adapter}:/dev/ttyACM0")
+    assert asked.value.reason.startswith(said)
+    with pytest.raises(AdapterNotFound) as opened:
+        open_bus(parse_interface(f"{adapter}:/dev/ttyACM0@500k"))
+    assert opened.value.reason == asked.value.reason
+
+
 # --- others
 
 
@@ -173,6 +197,8 @@ def test_a_can_interface(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_nobody_asks() -> None:
     with pytest.raises(AdapterError, match="pcan is not asked about itself"):
         facts("pcan:PCAN_USBBUS1")
+    with pytest.raises(AdapterError, match="a simulated bus has no adapter"):
+        facts("sim:stepim")
     with pytest.raises(AdapterError, match="stores no filter"):
         device_facts.clear_filter(parse_interface("slcan:/dev/ttyACM0"))
     with pytest.raises(AdapterError, match="baud is 'fast'"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import inspect
 import logging
 import socket
 import sys
@@ -307,6 +308,41 @@ def test_a_rate_that_cannot_be_made_is_a_wrong_name(ours: type[OurRecorder]) -> 
     assert refused("slcan:COM3@83.3k") == "slcan cannot do 83.3k"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "slcan:/dev/null@500k?dialect=foo",
+        "slcan:/dev/null@500k?baud=-1",
+        "slcan:/dev/null@500k?tx_window=0",
+        "slcan:/dev/null@500k?reconnect_s=nan",
+        "usbcan:/dev/null@500k?protocol=foo",
+        "usbcan:/dev/null@500k?frame_type=foo",
+        "usbcan:/dev/null@500k?status_interval_s=-1",
+        "usbcan:/dev/null?timing=99,1,1",
+        "usbcan:/dev/null@501k",
+        "usbcan:foo://x@500k",
+    ],
+)
+def test_a_value_that_a_serial_adapter_does_not_know_is_a_wrong_name(text: str) -> None:
+    assert refused(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "option"),
+    [
+        ("slcan:/dev/ttyACM0?btr=0014", "btr"),
+        ("usbcan:/dev/ttyUSB0?timing=13,4,24", "timing"),
+        ("candlelight:0?timing=1,6,7,2", "timing"),
+    ],
+)
+def test_a_bit_timing_takes_the_place_of_a_rate(text: str, option: str) -> None:
+    interface = parse_interface(text)
+    driver = drivers.driver_of(interface)
+    made = drivers.arguments(interface, driver, opening._bus_class(interface, driver), listen_only=False)
+    assert option in made and "bitrate" not in made
+    assert actual_bit_rate(interface) is None
+
+
 @pytest.mark.parametrize("begin", ["", "COM3: ", "slcan COM3: ", "slcan on COM3: "])
 def test_a_port_is_named_once(ours: type[OurRecorder], begin: str) -> None:
     ours.failure = can.CanInitializationError(f"{begin}the adapter does not answer")
@@ -397,6 +433,16 @@ def test_missing_software_of_a_manufacturer_is_named(recorder: type[Recorder]) -
         assert "its driver is not installed: it needs PEAK's driver" in not_found("pcan:PCAN_USBBUS1@500k")
 
 
+def test_what_the_wrapper_of_a_missing_driver_stumbled_over_is_not_shown(recorder: type[Recorder]) -> None:
+    recorder.failure = NameError("name 'canGetNumberOfChannels' is not defined")
+    assert not_found("kvaser:0@500k").endswith("it needs Kvaser's CANlib (kvaser.com/download)")
+
+
+@pytest.mark.parametrize("name", ["slcan:/dev/null@500k", "usbcan:/dev/null@500k", "robotell:/dev/null@500k"])
+def test_what_is_no_serial_port_is_called_so(name: str) -> None:
+    assert not_found(name) == "/dev/null is no serial port: `opendiag ports` lists what is here"
+
+
 # --- SocketCAN -------------------------------------------------------------------------------------------------------
 
 
@@ -436,6 +482,36 @@ def test_an_interface_that_is_not_ready(links: dict[str, CanLink], text: str, re
     links["vcan0"] = CanLink("vcan0", False, virtual=True)
     links["can1"] = CanLink("can1", True, "ERROR-ACTIVE", 250_000)
     assert not_found(text).startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("mtu", "name", "fd"),
+    [
+        (72, "socketcan:can0", True),
+        (2060, "socketcan:can0", True),
+        (16, "socketcan:can0", None),
+        (None, "socketcan:can0", None),
+        (72, "socketcan:can0?fd=no", False),
+        (16, "socketcan:can0?fd=yes", True),
+    ],
+)
+def test_an_interface_with_can_fd_is_opened_with_it(
+    links: dict[str, CanLink], monkeypatch: pytest.MonkeyPatch, mtu: int | None, name: str, fd: bool | None
+) -> None:
+    """Else the kernel withholds CAN FD frames, and nobody learns of it."""
+    made: dict[str, Any] = {}
+
+    def bus(channel: str, fd: bool | None = None, receive_own_messages: bool = False) -> Recorder:
+        made["fd"] = fd
+        return Recorder(channel)
+
+    bus.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter("fd", inspect.Parameter.KEYWORD_ONLY, default=False)]
+    )
+    monkeypatch.setattr(opening, "_bus_class", lambda interface, driver: bus)
+    links["can0"] = CanLink("can0", True, mtu=mtu)
+    opened(name)
+    assert made["fd"] is fd
 
 
 def test_no_interface_at_all(links: dict[str, CanLink]) -> None:

@@ -313,3 +313,28 @@ def test_socketcan_delivers_no_own_frames_unless_it_is_told_to():
         assert linux_can.delivers_own_frames(bus) is bool(asked)
     assert linux_can.delivers_own_frames(made())
     assert linux_can.delivers_own_frames(object())
+
+
+def test_serial_ports_of_the_computer_itself_are_counted_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "wired").symlink_to("/dev/ttyS7")
+    monkeypatch.setattr(serial_ports, "BY_ID", tmp_path)
+    monkeypatch.setattr(serial_ports, "_access", lambda device: (True, "", ""))
+    found = [serial_port(f"/dev/ttyS{number}") for number in (0, 1, 7)] + [serial_port("/dev/ttyUSB0", 0x0403, 0x6015)]
+    with_library(monkeypatch, "serial.tools.list_ports", comports=lambda: found)
+    monkeypatch.setattr(ports, "installed", lambda module: module == "serial")
+    lasting, usb, others = ports.serial_ports()
+    assert (lasting.uri, usb.uri) == ("slcan:/dev/ttyS7", "slcan:/dev/ttyUSB0")
+    assert (others.uri, others.description, others.detail) == ("", "serial ports of the computer itself", "2 left out")
+    assert others.note == "`opendiag ports --all` lists them"
+    uris = [port.uri for port in list_ports(everything=True) if "/dev" in port.uri]
+    assert uris == ["slcan:/dev/ttyS0", "slcan:/dev/ttyS1", "slcan:/dev/ttyS7", "slcan:/dev/ttyUSB0"]
+
+
+def test_a_port_of_an_unknown_chip_without_permission_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serial_ports, "_access", lambda device: (False, "no permission: join x", "sudo usermod x"))
+    found = [serial_port("/dev/ttyUSB0", 0x0403, 0x6015)]
+    with_library(monkeypatch, "serial.tools.list_ports", comports=lambda: found)
+    monkeypatch.setattr(ports, "installed", lambda module: module == "serial")
+    (port,) = ports.serial_ports()
+    assert port.note.startswith("no permission: join x; if it is a CAN adapter: slcan:/dev/ttyUSB0 or ")
+    assert (port.usable, port.fix) == (False, "sudo usermod x")

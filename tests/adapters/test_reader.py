@@ -173,3 +173,20 @@ def test_stop_from_its_own_thread_and_before_start():
     reader.start()
     reader._thread.join(5)
     assert not reader._thread.is_alive()
+
+
+def test_going_away_and_coming_back_is_told_at_once(run, caplog):
+    caplog.set_level("INFO", "opendiag.adapters")
+    link = FakeLink(Unplugged("pulled"), reopens=[can.CanInitializationError("not there"), None])
+    reader = run(link, reconnect_s=30.0)
+    wait_for(lambda: reader.reconnects == 1)
+    wait_for(lambda: len(caplog.messages) == 2)
+    assert caplog.messages == ["pulled; looking for it for 30 s", "fake is back"]
+
+
+def test_an_adapter_that_nobody_looks_for_is_not_announced(run, caplog):
+    caplog.set_level("INFO", "opendiag.adapters")
+    link = FakeLink(Unplugged("pulled"))
+    run(link)
+    assert link.ended.wait(5)
+    assert caplog.messages == []

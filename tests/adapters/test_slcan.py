@@ -1,6 +1,7 @@
 """The SLCAN driver on emulated adapters of every dialect."""
 
 import contextlib
+import errno
 import gc
 import itertools
 import subprocess
@@ -193,8 +194,41 @@ def test_an_adapter_that_answers_nothing_is_no_lawicel(adapter):
 
 
 def test_an_unknown_dialect_is_refused(adapter):
-    with pytest.raises(can.CanInitializationError, match="no dialect 'lawicle': expected auto, lawicel"):
+    with pytest.raises(
+        can.CanInitializationError, match=r"no dialect 'lawicle': expected auto, lawicel.* usbtin"
+    ) as raised:
         adapter().open(dialect="lawicle")
+    assert raised.value.error_code == errno.EINVAL
+
+
+@pytest.mark.parametrize(("alias", "name"), [("usbtin", "lawicel"), ("USBtin", "lawicel"), ("nakakiyo", "weact")])
+def test_other_names_of_a_dialect(adapter, opened, alias, name):
+    bench = adapter(name)
+    bus, _ = opened(bench=bench, dialect=alias)
+    assert bus.identity.dialect.name == name
+    bus.shutdown()
+    assert adapter_info(bench.channel, dialect=alias)["dialect"] == name
+
+
+def test_adapter_info_where_nothing_answers(adapter):
+    channel = adapter("cantact").channel
+    nobody = "nothing answers: a CANtact with SLCAN firmware, or no SLCAN adapter (an Analyzer? then usbcan:)"
+    assert adapter_info(channel)["adapter"] == nobody
+    assert adapter_info(channel, dialect="cantact")["adapter"] == DIALECTS["cantact"].what
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"dialect": "foo"}, "no dialect 'foo'"),
+        ({"bitrate": 501_000}, "has no 501 kbit/s"),
+        ({"baud": -1}, "baud is -1"),
+    ],
+)
+def test_adapter_info_refuses_what_opening_refuses(adapter, options, reason):
+    with pytest.raises(can.CanInitializationError, match=reason) as raised:
+        adapter_info(adapter("lawicel").channel, **options)
+    assert raised.value.error_code == errno.EINVAL
 
 
 @pytest.mark.parametrize(("dialect", "serial"), [("lawicel", "A123"), ("canable2", None), ("cantact", None)])
@@ -363,8 +397,24 @@ def test_a_data_rate_that_the_dialect_has_not(adapter):
         adapter("canable2").open(fd=True, data_bitrate=8_000_000)
     with pytest.raises(can.CanInitializationError, match=r"\(lawicel\) has no CAN FD"):
         adapter("lawicel").open(fd=True)
-    with pytest.raises(can.CanInitializationError, match="add fd=True"):
-        adapter("canable2").open(data_bitrate=2_000_000)
+    with pytest.raises(can.CanInitializationError, match="has no CAN FD") as raised:
+        adapter("lawicel").open(data_bitrate=2_000_000)
+    assert raised.value.error_code == errno.EINVAL
+
+
+def test_a_data_rate_alone_means_can_fd(model, opened):
+    _, heard = model.listener()
+    bus, device = opened("canable2", data_bitrate=2_000_000)
+    assert b"Y2" in device.lines
+    bus.send(message(0x123, bytes(64), is_fd=True, bitrate_switch=True), timeout=1)
+    wait_for(lambda: [(len(frame.data), frame.brs) for frame in heard] == [(64, True)])
+
+
+@pytest.mark.parametrize(("dialect", "why"), [("canable2", "open it with data_bitrate"), ("lawicel", "has no CAN FD")])
+def test_why_a_can_fd_frame_is_not_sent(opened, dialect, why):
+    bus, _ = opened(dialect)
+    with pytest.raises(can.CanOperationError, match=why):
+        bus.send(message(is_fd=True))
 
 
 def test_what_an_adapter_cannot_send_is_refused(opened):
@@ -652,7 +702,8 @@ def test_the_data_rate_makes_a_frame_shorter():
 
 def test_a_port_where_nothing_answers_is_called_that(opened):
     bus, _ = opened("cantact")
-    assert "nothing answers" in bus.findings()[0].sentence
+    nobody = "nothing answers: a CANtact with SLCAN firmware, or no SLCAN adapter (an Analyzer? then usbcan:)"
+    assert nobody in bus.findings()[0].sentence
     bus, _ = opened("cantact", listen_only=True)
     assert "not even that it only listens" in bus.findings()[0].sentence
 
@@ -857,14 +908,47 @@ def test_a_bus_that_nobody_has_any_more_is_closed(adapter):
         ({"bitrate": "fast"}, "bitrate is 'fast': expected a whole number"),
         ({"reconnect_s": "long"}, "reconnect_s is 'long': expected seconds, 0 or more"),
         ({"tx_window": 1.5}, "tx_window is 1.5"),
+        ({"tx_window": 0}, "tx_window is 0: expected a whole number, 1 or more"),
         ({"acceptance_code": "x"}, "acceptance_code is 'x'"),
+        ({"baud": -1}, "baud is -1: expected a whole number, 0 to 12000000"),
+        ({"baud": 13_000_000}, "baud is 13000000"),
+        ({"status_interval_s": -0.5}, "status_interval_s is -0.5"),
+        ({"reconnect_s": -1}, "reconnect_s is -1"),
+        ({"reconnect_s": float("nan")}, "reconnect_s is nan"),
+        ({"bitrate": -5}, "bitrate is -5"),
+        ({"data_bitrate": 0}, "data_bitrate is 0"),
+        ({"listen_only": "maybe"}, "listen_only is 'maybe': expected yes or no"),
+        ({"nonsense": 1}, "slcan has no option nonsense"),
     ],
 )
-def test_options_that_are_no_numbers_are_refused_before_anything_is_sent(adapter, options, reason):
+def test_options_that_make_no_sense_are_refused_before_anything_is_sent(adapter, options, reason):
     bench = adapter("lawicel")
-    with pytest.raises(can.CanInitializationError, match=reason):
+    with pytest.raises(can.CanInitializationError, match=reason) as raised:
         bench.open(**options)
     assert bench.device.lines == []
+    assert (raised.value.error_code, "Error Code" in str(raised.value)) == (errno.EINVAL, False)
+
+
+def test_texts_of_configuration_files_say_yes_and_no(adapter):
+    bench = adapter("lawicel")
+    with can.Bus(
+        interface="opendiag_slcan", channel=bench.channel, listen_only="no", fd="false", timestamps="0"
+    ) as bus:
+        assert not bus.listen_only
+    assert b"L" not in bench.device.lines and b"Z0" in bench.device.lines
+
+
+def test_no_channel_is_asked_for():
+    with pytest.raises(can.CanInitializationError, match="slcan: which port") as raised:
+        can.Bus(interface="opendiag_slcan", bitrate=500_000)
+    assert raised.value.error_code == errno.EINVAL
+
+
+def test_without_pyserial_it_says_what_to_install():
+    code = "import sys; sys.modules['serial'] = None; import can; can.Bus(interface='opendiag_slcan', channel='x')"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert "CanInterfaceNotImplementedError" in run.stderr.splitlines()[-1]
+    assert "pip install pyserial" in run.stderr.splitlines()[-1]
 
 
 def test_no_such_port_is_an_initialization_error(tmp_path):
@@ -971,3 +1055,17 @@ def test_a_canopen_sdo_read(model, adapter, dialect):
     finally:
         network.disconnect()
         device.close()
+
+
+def test_errors_on_the_bus_before_anything_was_sent_mean_another_bit_rate(opened):
+    """Nobody can fail to acknowledge what was never sent."""
+    bus, device = opened(status_interval_s=0.02)
+    wait_for(lambda: bus.bus_state == "error-active")
+    device.set_flags(0x80)
+    wait_for(lambda: bus.counters["bus_errors"] == 1)
+    (finding,) = bus.findings()
+    assert finding.sentence.endswith("saw errors on the bus (1 time asked)")
+    assert "another bit rate" in finding.advice and "acknowledges" not in finding.advice
+    bus.send(can.Message(arbitration_id=5, is_extended_id=False), 1.0)
+    (finding,) = bus.findings()
+    assert "nobody on the bus acknowledges" in finding.advice

@@ -28,6 +28,7 @@ class Kernel:
         self.link: CanLink | None = CanLink("can0", True, "ERROR-ACTIVE", 250_000, tx_errors=0, rx_errors=1)
         self.dropped: int | None = 0
         self.asked = 0
+        self.fd = 0
         self.now = 100.0
 
     def can_link(self, name: str) -> CanLink | None:
@@ -37,7 +38,7 @@ class Kernel:
 
     def getsockopt(self, level: int, name: int, size: int = 0) -> int | bytes:
         if not size:
-            return 0  # own frames are not received
+            return self.fd if name == 5 else 0  # own frames are not received
         if self.dropped is None:
             raise OSError(errno.EBADF, "closed")
         return struct.pack("=9I", *range(8), self.dropped)
@@ -230,3 +231,38 @@ def test_other_buses_have_no_such_health() -> None:
         assert health_of(bus) is None
         port = CanPort(bus, "virtual:x", RealClock().now)
         assert (port.bus_state, port.tx_errors, port.rx_errors, port.findings()) == (None, None, None, [])
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (
+            link(mtu=16),
+            "can0 has no CAN FD: sudo ip link set can0 down; sudo ip link set can0 up type can bitrate 250000 "
+            "dbitrate 2000000 fd on",
+        ),
+        (
+            link(mtu=16, virtual=True),
+            "can0 has no CAN FD: sudo ip link set can0 down; sudo ip link set can0 mtu 72; sudo ip link set can0 up",
+        ),
+        (link(mtu=72), "can0 was opened without CAN FD: leave out fd=no"),
+        (link(), "Failed to transmit: Invalid argument"),
+    ],
+)
+def test_why_a_can_fd_frame_cannot_be_sent(kernel: Kernel, now: CanLink, said: str) -> None:
+    class Refusing:
+        channel = "can0"
+        socket = kernel
+
+        def send(self, message: can.Message) -> None:
+            raise can.CanOperationError("Failed to transmit: Invalid argument", errno.EINVAL)
+
+    Refusing.__module__ = "can.interfaces.socketcan.socketcan"
+    kernel.link = now
+    opened = CanPort(Refusing(), "socketcan:can0", RealClock().now, borrowed=True)  # type: ignore[arg-type]
+    with pytest.raises(SendFailed) as error:
+        opened.send(Frame(0x123, bytes(12), fd=True))
+    assert error.value.reason == said
+    with pytest.raises(SendFailed, match="Invalid argument"):
+        opened.send(Frame(0x123))
+    assert opened.given == 0

@@ -118,13 +118,34 @@ def test_manual_timing_reaches_the_adapter(make):
         ({"reconnect_s": float("nan")}, "reconnect_s is nan"),
         ({"status_interval_s": -1}, "status_interval_s is -1"),
         ({"speed": 3}, "usbcan has no option speed; it takes bitrate"),
+        ({"baud": -1}, "baud is -1: expected a whole number, 0 to 12000000"),
+        ({"baud": 12_000_001}, "baud is 12000001"),
+        ({"reconnect_s": -1}, "reconnect_s is -1"),
+        ({"timing": "17,4,24"}, r"bs1 17 is outside 1..16"),
+        ({"timing": 500}, "is not bs1,bs2,prescaler"),
+        ({"listen_only": "maybe"}, "listen_only is 'maybe': expected yes or no"),
     ],
 )
 def test_what_it_cannot_do_is_refused_before_anything_is_sent(make, options, reason):
     bench = make()
-    with pytest.raises(can.CanInitializationError, match=reason):
+    with pytest.raises(can.CanInitializationError, match=reason) as caught:
         bench.open(**options)
+    assert (caught.value.error_code, "Error Code" in str(caught.value)) == (errno.EINVAL, False)
+    assert caught.value.__cause__ is None
     assert (bench.device.requests, bench.device.configured) == (0, [])
+
+
+@pytest.mark.parametrize(("text", "silent"), [("yes", True), ("TRUE", True), ("1", True), ("no", False), ("0", False)])
+def test_texts_of_configuration_files_say_yes_and_no(make, text, silent):
+    bench = make()
+    with can.Bus(interface="opendiag_usbcan", channel=bench.channel, bitrate=500_000, listen_only=text) as bus:
+        assert (bus.listen_only, bench.device.tap.listen_only) == (silent, silent)
+
+
+def test_no_channel_is_asked_for():
+    with pytest.raises(can.CanInitializationError, match="usbcan: which port") as caught:
+        can.Bus(interface="opendiag_usbcan", bitrate=500_000)
+    assert caught.value.error_code == errno.EINVAL
 
 
 def test_no_port_is_one_sentence(tmp_path):
@@ -164,20 +185,38 @@ def test_listening_only_is_silent_and_never_sends(make, model):
     assert bus.notes == []
 
 
-def test_loopback_brings_frames_back_and_drives_the_bus(make, model):
-    bus = make().open(loopback=True)
+def test_loopback_brings_own_frames_back_and_drives_the_bus(make, model):
+    bus = make().open(loopback=True, receive_own_messages=True)
     _, heard = model.listener()
-    bus.send(message(0x123, b"\x01"))
-    assert bus.recv(2).arbitration_id == 0x123
-    assert heard
+    for frame in KINDS:
+        bus.send_frame(frame)
+        (got,) = bus.take(2)
+        assert (key(got), got.direction) == (key(frame), "tx")
+    assert len(heard) == len(KINDS)
+    assert bus.take(0.1) == [], "each comes once"
+    assert bus.counters["received"] == 0
 
 
 def test_silent_loopback_reaches_nobody_else(make, model):
-    bus = make().open(loopback=True, listen_only=True)
+    bus = make().open(loopback=True, listen_only=True, receive_own_messages=True)
     _, heard = model.listener()
     bus.send(message(0x123, b"\x01"))
-    assert bus.recv(2).arbitration_id == 0x123
+    back = bus.recv(2)
+    assert (back.arbitration_id, back.is_rx) == (0x123, False)
     assert heard == []
+
+
+def test_looped_back_frames_are_no_received_ones(make, model):
+    """Whoever talks CANopen would take its own request for that of another master."""
+    bus = make().open(loopback=True)
+    peer, heard = model.listener()
+    bus.send(message(0x123, b"\x01"))
+    until(lambda: heard)
+    peer.send(Frame(0x123, b"\x02"))
+    assert bus.recv(2).data == b"\x02"
+    peer.send(Frame(0x123, b"\x01"))
+    assert bus.recv(2).data == b"\x01", "the same frame from another device is received"
+    assert bus.counters["received"] == 2
 
 
 def test_a_frame_that_lost_the_arbitration_is_sent_again(make, model):

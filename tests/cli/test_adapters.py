@@ -60,7 +60,7 @@ def test_ports_says_what_is_missing_and_the_line_that_helps(run, monkeypatch):
         PortInfo("slcan:/dev/ttyACM0", "CANtact", "USB ad50:60c4", False, "no permission", "sudo usermod x"),
         PortInfo("", "USB adapters", "not looked for", False, "libusb is not installed", "pip install libusb-package"),
     ]
-    monkeypatch.setattr("opendiag.cli.ports_command.list_ports", lambda: listed)
+    monkeypatch.setattr("opendiag.cli.ports_command.list_ports", lambda everything: listed)
     outcome = run("ports")
     assert len(outcome.out.splitlines()) == 2
     assert outcome.err.splitlines() == [
@@ -142,7 +142,7 @@ def test_clear_filter_wants_a_yes(run, tmp_path):
     [
         (("info",), 2, "which adapter?"),
         (("info", "-i", "nonsense:1"), 2, "there is no adapter"),
-        (("info", "-i", "sim"), 3, "sim is not asked about itself"),
+        (("info", "-i", "sim"), 3, "a simulated bus has no adapter"),
         (("identify", "-i", "pcan:X@500k"), 3, "cannot blink"),
         (("termination", "-i", "slcan:/dev/x"), 3, "cannot switch a resistor"),
         (("termination", "maybe", "-i", "gs_usb:0"), 2, "maybe"),

@@ -145,9 +145,9 @@ def test_the_same_seed_sends_the_same(run):
 
 
 def test_a_summary(run):
-    outcome = run("gen", "-n", "5", "-g", "1", "-i", "sim:stepim")
+    outcome = run("gen", "-n", "12", "-g", "1", "-i", "sim:stepim")
     assert outcome.code == 0
-    assert re.fullmatch(r"sim:stepim: 5 frames sent in 0\.\d\d s, \d+/s\.\n", outcome.err)
+    assert re.fullmatch(r"sim:stepim: 12 frames sent in 0\.\d\d s, \d+/s\.\n", outcome.err)
 
 
 def test_gaps_are_kept_on_the_long_run(run):
@@ -253,3 +253,10 @@ def test_without_loopback_only_where_there_is_one(before, after):
     from opendiag.cli.gen_command import _without_loopback
 
     assert _without_loopback(before) == after
+
+
+@pytest.mark.parametrize(("count", "has_rate"), [("3", False), ("10", True)])
+def test_few_frames_have_no_rate(run, count, has_rate):
+    outcome = run("gen", "-i", "sim:stepim", "-n", count, "-g", "1", "-y")
+    assert re.search(r" sent in \d+\.\d\d s", outcome.err)
+    assert ("/s" in outcome.err) is has_rate

@@ -194,3 +194,11 @@ def test_a_table_on_a_terminal():
     assert b"765" in text and b"7F" in text
     assert b"1 frame, 1 identifier." in text
     assert text.count(b"\x1b[?25l") == text.count(b"\x1b[?25h"), "the cursor is back"
+
+
+def test_a_filter_that_lets_nothing_pass_is_named(run):
+    """In the words of `watch`."""
+    for command in ("sniff", "watch"):
+        outcome = run(command, "-i", "sim:stepim", "--filter", "7AA:7FF", "--for", "100ms")
+        assert "Nothing passes the filter." in outcome.err
+    assert "Nothing passes" not in run("sniff", "-i", "sim:stepim", "--for", "100ms").err
