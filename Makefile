@@ -12,8 +12,9 @@ export OPENDIAG_LAB ?= $(wildcard $(abspath ../shared/lab/canlab))
 demo: $(VENV)/.installed
 	@$(BIN)/opendiag demo
 
+# Half of what the tests take is waiting: one process for each processor, whole files at a time.
 test: $(VENV)/.dev check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

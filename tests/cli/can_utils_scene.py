@@ -116,16 +116,15 @@ def what_cangen_sends_is_recorded_and_replayed():
             while recorder._process.poll() is None and time.monotonic() < end:
                 subprocess.run(["cangen", "vcan0", "-n", "20", "-g", "5", "-m"], check=False)
         before = [line.split()[2] for line in log.read_text().splitlines()]
-        kept = [text for text in before if "##" not in text]
-        assert len(kept) >= 20
+        assert len(before) >= 60 and any("##" in text for text in before), before  # -m: CAN FD frames among them
         with Running("candump", "-L", "vcan0") as theirs:
             hello(theirs)
             began = time.monotonic()
-            opendiag("replay", str(log), *BUS, "-q", "--max-gap", "50ms", code=0 if kept == before else 3)
+            opendiag("replay", str(log), *BUS, "-q", "--max-gap", "50ms")
             assert time.monotonic() - began > 0.2
             time.sleep(0.3)
             after = [line.split()[2] for line in theirs.text().splitlines() if line.startswith("(")]
-        assert [text for text in after if text != "7FF#"] == kept
+        assert [text for text in after if text != "7FF#"] == before
 
 
 def a_queue_that_is_full_is_waited_for():
