@@ -6,7 +6,7 @@ import errno
 import time
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from opendiag.adapters.bit_timing import BitTiming
 from opendiag.adapters.bus import AdapterBus
@@ -122,7 +122,7 @@ class Channel:
             sent = self.slots.confirm(host.echo_id)
             if sent is None or not self.own:
                 return
-            frame = as_confirmed(sent, time_ns)
+            frame = replace(sent, direction="tx", channel=None, time_ns=time_ns)
         elif frame.error:
             self._error(frame)
             if not self.error_frames:
@@ -161,19 +161,3 @@ class Channel:
             bus.bus_state = state
             bus.tx_errors = tx_errors
             bus.rx_errors = rx_errors
-
-
-def as_confirmed(frame: Frame, time_ns: int) -> Frame:
-    """A frame of ours as it is received."""
-    return Frame(
-        frame.can_id,
-        frame.data,
-        frame.extended,
-        frame.remote,
-        fd=frame.fd,
-        brs=frame.brs,
-        esi=frame.esi,
-        dlc=frame.dlc,
-        direction="tx",
-        time_ns=time_ns,
-    )

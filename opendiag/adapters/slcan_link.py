@@ -7,7 +7,7 @@ import errno
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import can
 
@@ -188,7 +188,7 @@ class SlcanLink:
     def _was_sent(self, frame: Frame) -> None:
         if self._options.own:
             with self._putting:
-                self._inbox.put([_as_own(frame, self._now_ns())])
+                self._inbox.put([replace(frame, direction="tx", channel=None, time_ns=self._now_ns())])
 
     def _do_what_is_due(self, now: float) -> float:
         """Seconds until there is something to do again, at the latest."""
@@ -302,18 +302,3 @@ def _is_uart(port: str) -> bool:
     from serial.tools.list_ports import comports  # type: ignore[import-untyped, unused-ignore]
 
     return any(found.vid in _UART_CHIPS for found in comports() if found.device == port)
-
-
-def _as_own(frame: Frame, time_ns: int) -> Frame:
-    return Frame(
-        frame.can_id,
-        frame.data,
-        frame.extended,
-        frame.remote,
-        fd=frame.fd,
-        brs=frame.brs,
-        esi=frame.esi,
-        dlc=frame.dlc,
-        direction="tx",
-        time_ns=time_ns,
-    )

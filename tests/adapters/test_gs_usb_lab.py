@@ -17,7 +17,7 @@ NEEDED = (
 def scene(lab):
     """What the scene says, as its last line of JSON."""
     if lab("sh", "-c", NEEDED).returncode:
-        pytest.skip("the lab's kernel has no USB/IP or no gs_usb driver: build the full one, `canlab setup`")
+        pytest.skip("the lab's kernel has no USB/IP or no gs_usb driver: `make lab` builds one that has")
 
     said = {}
 
