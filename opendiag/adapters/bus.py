@@ -10,7 +10,7 @@ import errno
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import can
 from can.typechecking import CanFilters
@@ -236,6 +236,3 @@ def describe(error: BaseException) -> str:
     """The first line of what a library says, without its full stop."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
-
-
-Options = dict[str, Any]

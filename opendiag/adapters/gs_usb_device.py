@@ -29,7 +29,6 @@ from opendiag.adapters.gs_usb_codec import (
     unpack_state,
 )
 from opendiag.adapters.gs_usb_find import (
-    KNOWN,
     GsUsbInfo,
     errno_of,
     has_kernel_driver,
@@ -41,6 +40,7 @@ from opendiag.adapters.gs_usb_find import (
 )
 from opendiag.adapters.gs_usb_plain_codec import PlainFrames
 from opendiag.adapters.reader import Reader
+from opendiag.adapters.udev import GS_USB
 from opendiag.adapters.usb_stream import UsbStream, cannot_open, failed, find_endpoints, is_busy
 
 #: Its counter of microseconds wraps after 71.6 minutes; asking now and then keeps it in step with a silent bus.
@@ -385,7 +385,7 @@ class GsUsbDevice:
                 raise cannot_open(str(error)) from error
 
     def _again(self) -> GsUsbInfo:
-        here = usb_devices(self._backend, KNOWN)
+        here = usb_devices(self._backend, GS_USB)
         at_place = [device for device in here if path_of(device) == self.info.path]
         for device in at_place or (here if self.info.serial else []):
             info = read_info(device)

@@ -17,20 +17,9 @@ import usb.util  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
 from opendiag.adapters.bus import describe
 from opendiag.adapters.gs_usb_codec import BtConst, DeviceConfig, Feature, Request, unpack_bt_const
+from opendiag.adapters.udev import BOOT_LOADERS, GS_USB
 from opendiag.adapters.usb_stream import ask, cannot_open, failed, is_busy, is_denied, is_gone, tell
 
-#: (vendor, product) of adapters that speak gs_usb, and what it says of them when their own names cannot be read.
-KNOWN: dict[tuple[int, int], str] = {
-    (0x1D50, 0x606F): "candleLight, CANable or CANtact",
-    (0x1D50, 0x6070): "CANtact Pro",
-    (0x1209, 0x2323): "candleLight",
-    (0x1209, 0xCA01): "CANnectivity",
-    (0x1CD2, 0x606F): "CES CANext FD",
-    (0x16D0, 0x10B8): "ABE CANdebugger FD",
-    (0x16D0, 0x0F30): "Xylanta SAINT3",
-}
-#: Boot loaders of such adapters: STM32's, CANnectivity's.
-BOOT_LOADERS = {(0x0483, 0xDF11), (0x1209, 0xCA02)}
 #: Names by which adapters are opened: all, only CANtacts, all others.
 FAMILIES = ("gs_usb", "cantact", "candlelight")
 #: Where Linux describes USB devices.
@@ -154,7 +143,7 @@ def find_devices(backend: Any = None, family: str = "gs_usb") -> list[GsUsbInfo]
 
     Raise can.CanInitializationError when there is no libusb.
     """
-    infos = [read_info(device) for device in usb_devices(backend, KNOWN)]
+    infos = [read_info(device) for device in usb_devices(backend, GS_USB)]
     return [info for info in infos if info.belongs_to(family)]
 
 
@@ -316,7 +305,7 @@ def _kind(device: Any, product: str | None) -> str:
     ):
         if part in name:
             return kind
-    return product if product and key == (0x1D50, 0x606F) else KNOWN.get(key, "gs_usb adapter")
+    return product if product and key == (0x1D50, 0x606F) else GS_USB.get(key, "gs_usb adapter")
 
 
 # --- which one

@@ -39,5 +39,7 @@ def test_modemmanager_leaves_slcan_adapters_alone_and_keeps_real_modems() -> Non
 
 
 def test_what_is_looked_for_is_what_gets_access() -> None:
-    assert dict(gs_usb_find.KNOWN) == dict(udev.GS_USB)
-    assert set(gs_usb_find.BOOT_LOADERS) == set(udev.BOOT_LOADERS)
+    assert gs_usb_find.GS_USB is udev.GS_USB
+    assert gs_usb_find.BOOT_LOADERS is udev.BOOT_LOADERS
+    rules = udev.rules()
+    assert all(f'"{vendor:04x}"' in rules and f'"{product:04x}"' in rules for vendor, product in udev.GS_USB)
