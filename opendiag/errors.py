@@ -25,6 +25,7 @@
     │   ├── SdoProtocolError (ValueError)      an answer that breaks the protocol or lost data
     │   └── SdoCancelled                       ended by the caller
     ├── NotDone (TimeoutError)                 waited for in vain so far; it goes on
+    ├── PlanCancelled                          thrown into a plan whose caller, or whose neighbour, gave up
     ├── SdoRefusal                             raised by a device's objects: the server answers with an abort
     ├── ValueRefused (ValueError)              a value the dictionary does not allow; nothing was sent
     ├── BlockingCall (RuntimeError)            a call that waits, made where waiting would never end
@@ -373,6 +374,17 @@ class NotDone(OpenDiagError, TimeoutError):
 
     def __str__(self) -> str:
         return f"not done after {self.waited_s:g} s; it goes on"
+
+
+class PlanCancelled(OpenDiagError):
+    """Thrown into a plan that is to end early, so that it can bring to rest what it moves. ``reason`` says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"cancelled: {self.reason}"
 
 
 class SdoRefusal(OpenDiagError):

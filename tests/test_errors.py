@@ -27,6 +27,7 @@ from opendiag.errors import (
     NotDone,
     ObjectNotFound,
     OpenDiagError,
+    PlanCancelled,
     SdoAborted,
     SdoCancelled,
     SdoError,
@@ -232,6 +233,7 @@ EXAMPLES = [
         {"node_id": 5},
         ["cannot read 1008:00 of node 5: cancelled"],
     ),
+    (PlanCancelled("a reason"), OpenDiagError, OpenDiagError, {"reason": "a reason"}, ["cancelled: a reason"]),
     (NotDone(1.5), TimeoutError, OpenDiagError, {"waited_s": 1.5}, ["not done after 1.5 s; it goes on"]),
     (SdoRefusal(0x06020000), OpenDiagError, OpenDiagError, {"code": 0x06020000}, ["SDO abort 0602 0000"]),
     (

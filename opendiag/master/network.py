@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -25,7 +26,7 @@ from opendiag.errors import (
 from opendiag.frame import Frame
 from opendiag.master.clock import Clock
 from opendiag.master.node import Node
-from opendiag.master.plan_runner import run_plan
+from opendiag.master.plan_runner import RunningPlan, run_plan
 from opendiag.master.port import Port
 from opendiag.master.pump import Pump
 from opendiag.master.streams import Callbacks, FrameStream
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _LOG = logging.getLogger("opendiag")
 _ERROR_CONTROL = 0x700
+#: What plans may still do after `Network.close`.
+_PLANS_END_S = 1.0
 Dictionaries = Mapping[int, "str | Path | ObjectDictionary"]
 #: An object of a node: (node-ID, index or name) or (node-ID, index, subindex).
 Item = tuple[int, int | str] | tuple[int, int, int]
@@ -79,6 +82,7 @@ class Network:
         self.pump.listen(_Watching(self))
         self._callbacks = Callbacks(self.pump)
         self._on_close: list[Callable[[], object]] = []
+        self._plans: list[RunningPlan[Any]] = []
         self.pump.start()
 
     @property
@@ -225,6 +229,19 @@ class Network:
         """Run a plan to its end and give its result."""
         return run_plan(self, plan)
 
+    def begin(self, plan: Plan[T]) -> RunningPlan[T]:
+        """Start a plan and go on. It runs by itself where the bus is read by itself; `Network.close` cancels it."""
+        self.pump.check_open()
+        return RunningPlan(self, plan)
+
+    def plan_begun(self, running: RunningPlan[Any]) -> None:
+        """It wants to hear of transfers that end, and of the end of the bus."""
+        self._plans.append(running)
+
+    def plan_ended(self, running: RunningPlan[Any]) -> None:
+        if running in self._plans:
+            self._plans.remove(running)
+
     # --- other libraries ---
 
     def can_bus(self) -> can.BusABC:
@@ -252,11 +269,13 @@ class Network:
     # --- the end ---
 
     def close(self) -> None:
-        """Transfers are cancelled (SdoCancelled), and devices told so; the threads end; the adapter is released.
+        """Plans get PlanCancelled and a second to bring to rest what they move; transfers are cancelled (SdoCancelled),
+        and devices told so; the threads end; the adapter is released.
 
         Closing again does nothing.
         """
         try:
+            self._end_plans()
             while self._on_close:
                 end = self._on_close.pop()
                 try:
@@ -267,6 +286,15 @@ class Network:
         finally:
             self.pump.close()
             self._callbacks.close()
+
+    def _end_plans(self) -> None:
+        for running in tuple(self._plans):
+            running.cancel("the network is closed")
+        until = self.clock.now() + _PLANS_END_S
+        for running in tuple(self._plans):
+            with contextlib.suppress(AdapterError):  # the plan was told as well
+                self.pump.wait(running, until)
+            running.abandon()
 
     def _cancel_all(self) -> None:
         with self.pump.lock:
@@ -281,6 +309,8 @@ class Network:
         with self.pump.lock:
             for node in self._nodes.values():
                 node.client.fail_all(lambda transfer: error)
+            for running in tuple(self._plans):
+                running.bus_failed(error)
 
     def __enter__(self) -> Network:
         return self
@@ -315,6 +345,8 @@ class Network:
     def _handle(self, machine: Machine, event: object, now: float) -> None:
         if isinstance(event, TransferDone):
             self._ended(machine, event.transfer, now)
+            for running in tuple(self._plans):
+                running.transfer_ended(event.transfer)
         elif isinstance(event, LateAnswer):
             self.watch.late_answer(event.channel, event.late_by_s, now)
         elif isinstance(event, Oddity):

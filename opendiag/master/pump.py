@@ -145,15 +145,19 @@ class Pump:
 
     # --- doing ---
 
+    def keep(self, machine: Machine) -> None:
+        """Call its `tick` when its deadline comes. Call this with the lock held, whenever the deadline has changed."""
+        if machine.deadline() is None:
+            self._busy.pop(id(machine), None)
+        else:
+            self._busy[id(machine)] = machine
+
     def drain(self, machine: Machine, now: float) -> None:
         """Send what the machine wants to send and tell what it tells. Call it with the lock held.
 
         When one frame does not leave, those behind it are not tried: they would only keep everybody waiting.
         """
-        if machine.deadline() is None:
-            self._busy.pop(id(machine), None)
-        else:
-            self._busy[id(machine)] = machine
+        self.keep(machine)
         frames = machine.frames_to_send()
         try:
             for frame in frames:
@@ -192,7 +196,7 @@ class Pump:
                 self.check_open()
             finally:
                 self._reading.release()
-                self._wake_all()  # a reader may have left in between: what came is theirs, or they have to read
+                self.wake_all()  # a reader may have left in between: what came is theirs, or they have to read
         return now
 
     def wait(self, awaited: Awaited, until: float | None = None) -> bool:
@@ -235,7 +239,7 @@ class Pump:
         """End the threads and close the port. Whoever waits gets AdapterClosed."""
         self._over = True
         self._closing.set()
-        self._wake_all()
+        self.wake_all()
         self.port.close()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(_JOIN_S)
@@ -325,7 +329,8 @@ class Pump:
                 waiter.wake()
                 return
 
-    def _wake_all(self) -> None:
+    def wake_all(self) -> None:
+        """Something is done without a frame having come: whoever waits looks again."""
         for waiter in list(self._waiters):
             waiter.wake()
 
@@ -337,4 +342,4 @@ class Pump:
             self.failure = error
         self._over = True
         self._on_failure(error)
-        self._wake_all()
+        self.wake_all()

@@ -67,5 +67,26 @@ class Now:
     """Answer: the time in monotonic seconds."""
 
 
-Request = SdoRead | SdoWrite | Sleep | WaitFor | Send | Now
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """Answer: the plans' results in their order, once all are over. They run side by side, ``window`` at most.
+
+    One that fails does not disturb the others: its OpenDiagError stands in its place.
+    """
+
+    plans: tuple[Plan[Any], ...]
+    window: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Answer: the plans' results in their order. They run side by side, and succeed or fail as one.
+
+    Into the others of one that fails PlanCancelled is thrown. When all are over, the first failure is thrown here.
+    """
+
+    plans: tuple[Plan[Any], ...]
+
+
+Request = SdoRead | SdoWrite | Sleep | WaitFor | Send | Now | Gather | Together
 Plan = Generator[Request, Any, T]
