@@ -27,6 +27,8 @@ from opendiag.errors import (
     NotDone,
     ObjectNotFound,
     OpenDiagError,
+    PdoMappingRefused,
+    PdoTimeout,
     PlanCancelled,
     SdoAborted,
     SdoCancelled,
@@ -234,6 +236,44 @@ EXAMPLES = [
         ["cannot read 1008:00 of node 5: cancelled"],
     ),
     (PlanCancelled("a reason"), OpenDiagError, OpenDiagError, {"reason": "a reason"}, ["cancelled: a reason"]),
+    (
+        PdoMappingRefused(
+            5,
+            0x1A00,
+            2,
+            "write",
+            "TPDO1",
+            3,
+            "entry 2, 6064:00 (32 bits)",
+            "the object cannot be mapped to a PDO",
+            0x06040041,
+            "the EDS says that it cannot be mapped",
+        ),
+        OpenDiagError,
+        SdoError,
+        {"node_id": 5, "index": 0x1A00, "subindex": 2, "pdo": "TPDO1", "step": 3, "code": 0x06040041, "left": ""},
+        [
+            "TPDO1 of node 5 is not mapped: step 3 of 5 (write the entries) failed at entry 2, 6064:00 (32 bits): ",
+            "cannot be mapped to a PDO (abort 0604 0041); the EDS says that it cannot be mapped; ",
+            "; what was changed is put back",
+        ],
+    ),
+    (
+        PdoMappingRefused(
+            5, 0x1400, 1, "write", "RPDO1", 5, "the COB-ID 205h", "no answer", left="1400:01 is 80000205h"
+        ),
+        OpenDiagError,
+        SdoError,
+        {"step": 5, "step_name": "set the parameters and switch the PDO on", "code": None},
+        ["failed at the COB-ID 205h: no answer; not put back: 1400:01 is 80000205h"],
+    ),
+    (
+        PdoTimeout(5, "TPDO1", "185", 1.0),
+        TimeoutError,
+        OpenDiagError,
+        {"node_id": 5, "pdo": "TPDO1", "can_id": "185", "waited_s": 1.0},
+        ["TPDO1 of node 5 (CAN-ID 185h) did not come within 1 s", "pdo why"],
+    ),
     (NotDone(1.5), TimeoutError, OpenDiagError, {"waited_s": 1.5}, ["not done after 1.5 s; it goes on"]),
     (SdoRefusal(0x06020000), OpenDiagError, OpenDiagError, {"code": 0x06020000}, ["SDO abort 0602 0000"]),
     (
@@ -256,7 +296,7 @@ BASES = {OpenDiagError, DictionaryError, LogError, AdapterError, SdoError}
 EVERY = [
     thing
     for _, thing in inspect.getmembers(errors, inspect.isclass)
-    if issubclass(thing, BaseException) and thing.__module__ == errors.__name__
+    if issubclass(thing, BaseException) and thing.__module__.startswith(errors.__name__)
 ]
 
 each_example = pytest.mark.parametrize(

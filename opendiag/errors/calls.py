@@ -1,0 +1,64 @@
+"""Errors about how something was called or waited for."""
+
+from __future__ import annotations
+
+from opendiag.errors.base import OpenDiagError
+
+
+class NotDone(OpenDiagError, TimeoutError):
+    """What was waited for ``waited_s`` goes on, and may be waited for again."""
+
+    def __init__(self, waited_s: float) -> None:
+        super().__init__(waited_s)
+        self.waited_s = waited_s
+
+    def __str__(self) -> str:
+        return f"not done after {self.waited_s:g} s; it goes on"
+
+
+class PlanCancelled(OpenDiagError):
+    """Thrown into a plan that is to end early, so that it can bring to rest what it moves. ``reason`` says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"cancelled: {self.reason}"
+
+
+class ValueRefused(OpenDiagError, ValueError):
+    """``what`` is the object, ``reason`` says what it takes instead."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(what, reason)
+        self.what = what
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.reason}; nothing was sent"
+
+
+class BlockingCall(OpenDiagError, RuntimeError):
+    """``call`` waits for the bus, and was made on the thread that must run for the wait to end."""
+
+    def __init__(self, call: str) -> None:
+        super().__init__(call)
+        self.call = call
+
+    def __str__(self) -> str:
+        return f"{self.call} waits for the bus and cannot be called from a callback: hand the work to another thread"
+
+
+class MissingDependency(OpenDiagError, ImportError):
+    """``what`` needs the optional ``library``; ``extra`` is the part of opendiag that brings all it needs, or ""."""
+
+    def __init__(self, what: str, library: str, extra: str = "") -> None:
+        super().__init__(what, library, extra)
+        self.what = what
+        self.library = library
+        self.extra = extra
+
+    def __str__(self) -> str:
+        install = f"'opendiag[{self.extra}]'" if self.extra else self.library
+        return f"{self.what} needs {self.library}: pip install {install}"
