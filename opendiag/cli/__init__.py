@@ -55,11 +55,15 @@ SECTIONS = {
         "pdo": "Show, map and watch process data, and say why it does not come.",
         "emcy": "Show emergency messages, read and clear error histories.",
         "sync": "Send SYNC.",
+        "scope": "Sample objects of a node over time, with trigger and plot.",
         "send": "Send any CAN frame.",
         "gen": "Send random CAN frames.",
         "replay": "Send the frames of a capture, with its timing.",
         "doctor": "Find out why a node does not answer.",
         "sim": "Simulate devices, on a bus or for other programs.",
+    },
+    "Drives, these move a motor": {
+        "drive": "State, enable, home, move and stop a CiA 402 drive, and why it does not.",
     },
 }
 COMMANDS = {name: text for section in SECTIONS.values() for name, text in section.items()}

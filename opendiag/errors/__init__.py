@@ -26,6 +26,20 @@
     │   ├── SdoCancelled                       ended by the caller
     │   └── PdoMappingRefused                  a step of a PDO's mapping that the device did not take
     ├── PdoTimeout (TimeoutError)              a PDO that was waited for did not come
+    ├── DriveError                             something about a drive; ``at_rest`` says what became of it
+    │   ├── UnknownTarget (ValueError)         no such state, mode or axis; nothing was sent
+    │   ├── StateNotReached (TimeoutError)     a state of the drive did not come
+    │   ├── DriveFault                         the drive is in a fault: error code and text
+    │   ├── NotEnabled (RuntimeError)          a motion of a drive that is not enabled, or no longer
+    │   ├── NotPermitted (RuntimeError)        a controlword that nobody asked for; it was not sent
+    │   ├── ModeRefused                        the drive does not take a mode of operation
+    │   ├── OutsideLimits (ValueError)         a target that a limit forbids; nothing was sent
+    │   ├── MotionFailed                       a motion that did not come to its end
+    │   │   ├── FollowingErrorTooLarge         the position does not follow its demand
+    │   │   ├── HomingFailed                   homing error, or homing interrupted
+    │   │   ├── LimitReached                   stopped by a limit of the drive or of the script
+    │   │   └── MotionTimeout (TimeoutError)   it takes too long
+    │   └── NotAtRest                          a drive that did not confirm that it stands still
     ├── NotDone (TimeoutError)                 waited for in vain so far; it goes on
     ├── PlanCancelled                          thrown into a plan whose caller, or whose neighbour, gave up
     ├── SdoRefusal                             raised by a device's objects: the server answers with an abort
@@ -42,6 +56,22 @@ from __future__ import annotations
 from opendiag.errors.adapters import AdapterClosed, AdapterError, AdapterNotFound, BadFilter, BadInterface, SendFailed
 from opendiag.errors.base import OpenDiagError, WireError
 from opendiag.errors.calls import BlockingCall, MissingDependency, NotDone, PlanCancelled, ValueRefused
+from opendiag.errors.drives import (
+    DriveError,
+    DriveFault,
+    FollowingErrorTooLarge,
+    HomingFailed,
+    LimitReached,
+    ModeRefused,
+    MotionFailed,
+    MotionTimeout,
+    NotAtRest,
+    NotEnabled,
+    NotPermitted,
+    OutsideLimits,
+    StateNotReached,
+    UnknownTarget,
+)
 from opendiag.errors.files import (
     DictionaryError,
     DictionaryFileError,
@@ -76,16 +106,28 @@ __all__ = [
     "DictionaryError",
     "DictionaryFileError",
     "DictionaryFindings",
+    "DriveError",
+    "DriveFault",
+    "FollowingErrorTooLarge",
+    "HomingFailed",
+    "LimitReached",
     "LogError",
     "LogExists",
     "LogNotFound",
     "LogNotWritten",
     "MissingDependency",
+    "ModeRefused",
+    "MotionFailed",
+    "MotionTimeout",
     "NotALine",
     "NotALog",
+    "NotAtRest",
     "NotDone",
+    "NotEnabled",
+    "NotPermitted",
     "ObjectNotFound",
     "OpenDiagError",
+    "OutsideLimits",
     "PdoMappingRefused",
     "PdoTimeout",
     "PlanCancelled",
@@ -96,7 +138,9 @@ __all__ = [
     "SdoRefusal",
     "SdoTimeout",
     "SendFailed",
+    "StateNotReached",
     "UnknownDictionary",
+    "UnknownTarget",
     "ValueRefused",
     "WireError",
 ]

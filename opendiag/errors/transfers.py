@@ -105,7 +105,7 @@ class SdoCancelled(SdoError):
 
 
 class PdoMappingRefused(SdoError):
-    """``step`` 1..5 is that of CiA 301, ``what_failed`` the part of it that failed, ``reason`` how, ``code`` the abort code.
+    """``step`` 1..5 is that of CiA 301, ``what_failed`` its part that failed, ``reason`` how, ``code`` the abort code.
 
     ``cause`` is what that mostly means, "" when nothing is known. ``left`` says what could not be put back to what it
     was before; "" when everything was.
@@ -165,6 +165,9 @@ class PdoTimeout(OpenDiagError, TimeoutError):
         self.pdo = pdo
         self.can_id = can_id
         self.waited_s = waited_s
+
+    def __reduce__(self) -> tuple[type[PdoTimeout], tuple[int, str, str, float]]:
+        return type(self), (self.node_id, self.pdo, self.can_id, self.waited_s)  # OSError keeps two of four arguments
 
     def __str__(self) -> str:
         who = f"{self.pdo} of node {self.node_id} (CAN-ID {self.can_id}h)"

@@ -1,0 +1,207 @@
+"""The one way from plans to a drive: its objects by number, its words, and the lock on what energises it.
+
+Every controlword of every plan goes through `DriveLink.control`. One that a drive could take for "enable operation"
+passes only while ``permitted`` is True, which the enabling call alone sets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from opendiag.cia402.objects import AXIS_STEP, CONTROLWORD, ERROR_CODE, MOST_AXES, STATUSWORD
+from opendiag.cia402.path import COMMAND_WORDS, energises
+from opendiag.cia402.quirks import WELL_BEHAVED, DriveQuirks
+from opendiag.cia402.states import Command, PdsState, pds_state
+from opendiag.dictionary import builtin
+from opendiag.dictionary.datatypes import Value, decode_value, encode_value, is_signed
+from opendiag.dictionary.model import Variable
+from opendiag.errors import DriveFault, NotEnabled, NotPermitted, SdoAborted, SdoError, UnknownTarget, WireError
+from opendiag.services.emcy import emcy_text
+from opendiag.services.plans import Now, Plan, SdoRead, SdoWrite
+from opendiag.wire.sdo_abort import SdoAbortCode
+
+#: Bits of the controlword that a state command leaves as they are: halt, the reserved one, and the manufacturer's. The
+#: mode's own bits (4, 5, 6 and 9) are cleared: in some modes bit 4 begins a motion.
+KEPT = 0xFD00
+HALT = 0x0100
+_PROFILE = range(0x6000, 0x6800)
+_MISSING = (SdoAbortCode.NO_SUCH_OBJECT, SdoAbortCode.NO_SUCH_SUBINDEX)
+
+Describe = Callable[[int, int], "Variable | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long things may take, in seconds.
+
+    ``state_s``: a change of state. ``stop_s``: a ramp to standstill. ``rest_s``: all that `make_safe` tries.
+    ``poll_s``: between two looks at the statusword. ``answer_s``: one SDO answer while a drive is brought to rest.
+    """
+
+    state_s: float = 1.0
+    stop_s: float = 5.0
+    rest_s: float = 5.0
+    poll_s: float = 0.004
+    answer_s: float = 0.1
+
+
+class Words(Protocol):
+    """How the two words travel."""
+
+    def read_status(self, link: DriveLink, timeout_s: float | None) -> Plan[int]:
+        """The statusword as it is now, not as it was some time ago."""
+
+    def write_control(self, link: DriveLink, word: int, timeout_s: float | None) -> Plan[None]:
+        """Done when the drive has the word, or will have it with the next SYNC."""
+
+
+class SdoWords:
+    """By SDO: each word is confirmed by the drive."""
+
+    def read_status(self, link: DriveLink, timeout_s: float | None) -> Plan[int]:
+        raw = yield SdoRead(link.node_id, link.index(STATUSWORD), 0, timeout_s)
+        return int.from_bytes(raw[:2], "little")
+
+    def write_control(self, link: DriveLink, word: int, timeout_s: float | None) -> Plan[None]:
+        yield SdoWrite(link.node_id, link.index(CONTROLWORD), 0, word.to_bytes(2, "little"), timeout_s)
+
+
+class DriveLink:
+    """``axis`` counts from 0. ``describe`` gives the type of an object; without it, CiA 402's tables do.
+
+    ``controlword`` is the last one that was written, ``statusword`` the last one read (None: none yet) and ``state``
+    what it means. ``booted_at`` tells when the drive booted, None where nobody heard it.
+    """
+
+    def __init__(
+        self,
+        node_id: int,
+        *,
+        axis: int = 0,
+        describe: Describe | None = None,
+        quirks: DriveQuirks = WELL_BEHAVED,
+        timing: Timing | None = None,
+        words: Words | None = None,
+        vendor_id: int | None = None,
+        booted_at: Callable[[], float | None] = lambda: None,
+    ) -> None:
+        if not 0 <= axis < MOST_AXES:
+            raise UnknownTarget(node_id, "axis", str(axis), tuple(map(str, range(MOST_AXES))))
+        self.node_id = node_id
+        self.axis = axis
+        self.quirks = quirks
+        self.timing = timing or Timing()
+        self.words: Words = words or SdoWords()
+        self.vendor_id = vendor_id
+        self.booted_at = booted_at
+        self.permitted = False
+        self.controlword = 0
+        self.statusword: int | None = None
+        self.status_at = float("-inf")
+        self._describe = describe or builtin.get
+
+    def index(self, index: int) -> int:
+        """The object's number on this axis."""
+        return index + self.axis * AXIS_STEP if index in _PROFILE else index
+
+    @property
+    def state(self) -> PdsState | None:
+        """By the last statusword; None for none, or for a pattern that is no state."""
+        return None if self.statusword is None else pds_state(self.statusword)
+
+    # --- objects ---
+
+    def read(self, index: int, subindex: int = 0, timeout_s: float | None = None) -> Plan[int]:
+        """An object as an integer, signed as its type is. Raise SdoError, WireError."""
+        raw = yield SdoRead(self.node_id, self.index(index), subindex, timeout_s)
+        variable = self._variable(index, subindex)
+        if variable is not None:
+            value = decode_value(variable.data_type, raw)
+            if isinstance(value, int):
+                return int(value)
+        return int.from_bytes(raw, "little", signed=variable is not None and is_signed(variable.data_type))
+
+    def read_if_there(self, index: int, subindex: int = 0) -> Plan[int | None]:
+        """None where the drive has no such object, or does not let it be read."""
+        try:
+            return (yield from self.read(index, subindex))
+        except SdoAborted:
+            return None
+
+    def write(self, index: int, value: Value, subindex: int = 0, timeout_s: float | None = None) -> Plan[None]:
+        """Raise SdoError; WireError for a value that its type cannot hold, before anything is sent."""
+        if index == CONTROLWORD:
+            raise WireError("the controlword goes through `control`")
+        variable = self._variable(index, subindex)
+        if variable is None:
+            raise WireError(f"the type of {index:04X}:{subindex:02X} is not known")
+        raw = encode_value(variable.data_type, value)
+        yield SdoWrite(self.node_id, self.index(index), subindex, raw, timeout_s)
+
+    def write_if_there(self, index: int, value: Value, subindex: int = 0) -> Plan[bool]:
+        """False where the drive has no such object."""
+        try:
+            yield from self.write(index, value, subindex)
+        except SdoAborted as error:
+            if error.code not in _MISSING:
+                raise
+            return False
+        return True
+
+    def _variable(self, index: int, subindex: int) -> Variable | None:
+        return self._describe(self.index(index), subindex) or builtin.get(self.index(index), subindex)
+
+    # --- the two words ---
+
+    def status(self, timeout_s: float | None = None) -> Plan[int]:
+        """Read the statusword. Raise SdoError."""
+        word = yield from self.words.read_status(self, timeout_s)
+        self.statusword = word
+        self.status_at = yield Now()
+        return word
+
+    def control(self, word: int, timeout_s: float | None = None) -> Plan[None]:
+        """Write the controlword. Raise NotPermitted for one that energises where nobody asked for that; SdoError."""
+        if energises(word) and not self.permitted:
+            raise NotPermitted(self.node_id, word)
+        self.controlword = word
+        yield from self.words.write_control(self, word, timeout_s)
+
+    def command(self, command: Command, timeout_s: float | None = None) -> Plan[None]:
+        """Write a state command; halt and the manufacturer's bits stay as they are. Raise as `control`."""
+        yield from self.control(self.controlword & KEPT | COMMAND_WORDS[command], timeout_s)
+
+    def change(self, *, set_bits: int = 0, clear_bits: int = 0, during: str = "") -> Plan[None]:
+        """Change bits of the controlword of an enabled drive.
+
+        The statusword is read first: the same word that goes on moving an enabled drive would energise one that
+        somebody, or a fault, has switched off meanwhile. Raise NotEnabled, DriveFault, SdoError.
+        """
+        yield from self.check_enabled(during)
+        word = (self.controlword & ~clear_bits & 0xFFF0 | set_bits) & ~0x80 | COMMAND_WORDS[Command.ENABLE_OPERATION]
+        yield from self.control(word)
+
+    def check_enabled(self, during: str = "") -> Plan[int]:
+        """Read the statusword. Not enabled: the leave to energise ends. Raise NotEnabled, DriveFault, SdoError."""
+        word = yield from self.status()
+        state = self.state
+        if state is PdsState.OPERATION_ENABLED and self.permitted:
+            return word
+        self.permitted = False
+        if state in (PdsState.FAULT, PdsState.FAULT_REACTION_ACTIVE):
+            raise (yield from self.fault(during))
+        shown = state.value if state is not None else f"no state ({word:04X}h)"
+        if state is PdsState.OPERATION_ENABLED:
+            shown += ", which this script did not ask for"
+        raise NotEnabled(self.node_id, shown, during if state is not PdsState.OPERATION_ENABLED else "")
+
+    def fault(self, during: str = "") -> Plan[DriveFault]:
+        """The error to raise for a drive in a fault, with what 603Fh says."""
+        code: int | None = None
+        with contextlib.suppress(SdoError, WireError):
+            code = yield from self.read(ERROR_CODE)
+        text = "" if code is None else emcy_text(code, 402, self.vendor_id)
+        return DriveFault(self.node_id, code, text, during)
