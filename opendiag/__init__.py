@@ -11,6 +11,7 @@ The tour, from the bus upwards:
 * `opendiag.simulate`    a bus and devices in memory
 * `opendiag.diagnose`    why there is no answer
 * `opendiag.master`      the live side: networks, nodes, threads
+* `opendiag.aio`         the live side for asyncio
 * `opendiag.logs`        files of frames
 * `opendiag.adapters`    ways to a bus
 * `opendiag.cli`         the command line

@@ -22,7 +22,7 @@ LAYERS = [
     {"decode", "simulate"},
     {"diagnose"},
     {"master", "capture"},
-    {"cli"},
+    {"cli", "aio"},
 ]
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 #: Files and adapters know nothing of CANopen; only these may use them.

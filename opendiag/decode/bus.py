@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +27,9 @@ class Dictionaries:
 
 
 class Bus:
-    """Everything known of one CAN bus of the capture."""
+    """Everything known of one CAN bus of the capture. ``known``: what was known of its nodes before it began."""
 
-    def __init__(self, dictionaries: Dictionaries) -> None:
+    def __init__(self, dictionaries: Dictionaries, known: Iterable[NodeView] = ()) -> None:
         self._dictionaries = dictionaries
         self.connections = ConnectionSet()
         self.nodes: dict[int, NodeView] = {}
@@ -38,6 +38,9 @@ class Bus:
         self.last = Memory()
         for node_id in dictionaries.by_node:
             self.node(node_id)
+        for view in known:
+            self.node(view.node_id).adopt(view)
+            self.changed(self.node(view.node_id))
 
     def node(self, node_id: int) -> NodeView:
         """The view of a node, made when it is first heard of. 0 is nobody, and no dictionary describes it."""

@@ -10,7 +10,7 @@ It never sends, never reads a clock, and never raises for what was on the wire.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from opendiag.decode import error_frame
@@ -32,6 +32,7 @@ from opendiag.wire.cob_id import Service
 class Decoder:
     """``dictionaries`` by node-ID; ``fallback`` for nodes without one; ``library`` finds one by identity (1018h).
 
+    ``known``: what was known of the nodes before the first frame, on whatever channel they are.
     Raises ValueError for a node-ID outside 1..127, TypeError for a dictionary that is none.
     """
 
@@ -40,6 +41,7 @@ class Decoder:
         dictionaries: Mapping[int, ObjectDictionary] | None = None,
         fallback: ObjectDictionary | None = None,
         library: Library | None = None,
+        known: Sequence[NodeView] = (),
     ) -> None:
         for node_id, dictionary in (dictionaries or {}).items():
             if not isinstance(node_id, int) or not 1 <= node_id <= 127:
@@ -47,6 +49,7 @@ class Decoder:
             if not isinstance(dictionary, ObjectDictionary):
                 raise TypeError(f"node {node_id}: expected an ObjectDictionary, as load({dictionary!r}) gives")
         self._dictionaries = Dictionaries(dict(dictionaries or {}), fallback, library)
+        self._known = tuple(known)
         self.frames = 0
         self.buses: dict[str | None, Bus] = {}
 
@@ -54,7 +57,7 @@ class Decoder:
         """State of one channel of the capture."""
         bus = self.buses.get(channel)
         if bus is None:
-            bus = self.buses[channel] = Bus(self._dictionaries)
+            bus = self.buses[channel] = Bus(self._dictionaries, self._known)
         return bus
 
     def feed(self, frame: Frame) -> list[Record]:

@@ -93,6 +93,19 @@ class NodeView:
             self._forget_words()
         return changed
 
+    def copy(self) -> NodeView:
+        """Another view that knows the same of the node, and learns on its own."""
+        made = NodeView(self.node_id, self.dictionary)
+        made.adopt(self)
+        return made
+
+    def adopt(self, other: NodeView) -> None:
+        """Know the values, too, that the other view has seen of this node."""
+        self._live.update(other._live)
+        self._stored.update(other._stored)
+        self._written |= other._written
+        self._forget_words()
+
     def observe(self, index: int, subindex: int, raw: bytes) -> None:
         """A PDO carried this value: true for now, nothing the device stores."""
         self._live[index, subindex] = raw

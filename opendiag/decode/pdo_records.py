@@ -6,14 +6,14 @@ from typing import Any
 
 from opendiag.decode.connection_set import Link
 from opendiag.decode.node_view import NodeView
-from opendiag.decode.pdo_view import Mapping, Mpdo, cut_pdo, mapping_of
+from opendiag.decode.pdo_view import Mapping, cut_pdo, mapping_of
 from opendiag.decode.records import Record
 from opendiag.decode.values import Meaning, guesses, interpret
 from opendiag.dictionary.datatypes import byte_width
 from opendiag.errors import WireError
 from opendiag.frame import Frame
 from opendiag.wire.cob_id import Connection
-from opendiag.wire.pdo import MappingEntry
+from opendiag.wire.pdo import MappingEntry, Mpdo
 
 
 class PdoReader:

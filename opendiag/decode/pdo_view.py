@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from opendiag.decode.node_view import NodeView
-from opendiag.errors import WireError
+from opendiag.wire import pdo
 from opendiag.wire.cob_id import Connection, Service
 from opendiag.wire.pdo import DAM_MPDO, SAM_MPDO, MappingEntry, unpack
 
@@ -30,34 +30,9 @@ class Mapping:
         return sum(entry.bits for entry in self.entries)
 
 
-@dataclass(frozen=True, slots=True)
-class Mpdo:
-    """Multiplexed PDO: eight bytes that name the object they carry (CiA 301).
-
-    ``destination``: the address is the receiver's node-ID (0: all), otherwise the sender's.
-    """
-
-    node_id: int
-    destination: bool
-    index: int
-    subindex: int
-    data: bytes
-
-    def encode(self) -> bytes:
-        head = bytes([self.node_id | self.destination << 7, self.index & 0xFF, self.index >> 8, self.subindex])
-        return head + self.data.ljust(4, b"\0")
-
-    @classmethod
-    def decode(cls, data: bytes) -> Mpdo:
-        """Raise WireError unless it is eight bytes."""
-        if len(data) != 8:
-            raise WireError(f"a multiplexed PDO has 8 bytes, not {len(data)}", data)
-        return cls(data[0] & 0x7F, bool(data[0] & 0x80), data[1] | data[2] << 8, data[3], bytes(data[4:]))
-
-
 def mapping_index(connection: Connection) -> int:
     """Index of the mapping parameter, 1600h.. or 1A00h.."""
-    return (0x1A00 if connection.service is Service.TPDO else 0x1600) + connection.number - 1
+    return pdo.mapping_index(connection.service is Service.TPDO, connection.number)
 
 
 def mapping_of(node: NodeView, connection: Connection) -> Mapping:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from opendiag.cia402 import errors as cia402_errors
 from opendiag.cia402 import words
 from opendiag.cia402.homing import method_text
 from opendiag.cia402.modes import mode_text
@@ -17,7 +16,8 @@ from opendiag.dictionary import datatypes
 from opendiag.dictionary.datatypes import Value
 from opendiag.dictionary.model import Variable, object_text
 from opendiag.errors import WireError
-from opendiag.wire import emcy
+from opendiag.services.emcy import emcy_text
+from opendiag.services.pdo_layout import Field
 from opendiag.wire.cob_id import CobId
 from opendiag.wire.pdo import MappingEntry, sign_extend
 
@@ -107,9 +107,13 @@ def _decode(variable: Variable, raw: bytes, bits: int | None) -> tuple[Value | N
     own_bits = datatypes.bit_width(variable.data_type)
     if bits is not None and bits != own_bits and datatypes.is_integer(variable.data_type):
         number = int.from_bytes(raw, "little")
+        if variable.data_type == datatypes.DataType.BOOLEAN and number < 2:
+            return bool(number), ("mapped-width",)
         signed = datatypes.is_signed(variable.data_type)
         return (sign_extend(number, bits) if signed else number), ("mapped-width",)
-    if bits is not None and own_bits not in (bits, None):
+    if bits is not None and own_bits is None:
+        return Field("", 0, 0, bits, 0, variable.data_type).decode(int.from_bytes(raw, "little")), ()
+    if bits is not None and own_bits != bits:
         return None, ("length-mismatch",)
     try:
         return datatypes.decode_value(variable.data_type, raw), ()
@@ -232,9 +236,7 @@ def _error_code(node: NodeView, index: int, value: int) -> tuple[str | None, tup
 
 def error_text(node: NodeView, code: int) -> str:
     """EMCY or 603Fh: the vendor's words if the vendor is known, then CiA 402's for drives, then CiA 301's."""
-    if node.may_be_drive:
-        return cia402_errors.error_text(code, node.vendor_id)
-    return emcy.code_text(code)
+    return emcy_text(code, 402 if node.may_be_drive else 301, node.vendor_id)
 
 
 def _history(node: NodeView, index: int, value: int) -> tuple[str | None, tuple[str, ...], str]:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from opendiag.frame import Frame
+from opendiag.services.emcy import EmcyConsumer, EmcyReceived
+from opendiag.services.heartbeat import HeartbeatConsumer, NodeLife
 from opendiag.wire.cob_id import Connection, Service
 from opendiag.wire.emcy import Emcy
 from opendiag.wire.nmt import NmtCommand, NmtState
@@ -17,6 +19,7 @@ Action = Callable[["CanIdSeen", Frame, float], None]
 #: What only the node itself sends.
 FROM_NODE = (Service.ERROR_CONTROL, Service.SDO_RESPONSE, Service.EMCY, Service.TPDO)
 _KEPT_BOOT_UPS = 16
+_TOLD = frozenset(state for state in NmtState if state)
 
 
 @dataclass(slots=True, eq=False)
@@ -43,11 +46,13 @@ class Latency:
 
     count: int = 0
     total_s: float = 0.0
+    min_s: float = 0.0
     max_s: float = 0.0
     last_s: float = 0.0
 
     def add(self, seconds: float) -> None:
         """One more answer."""
+        self.min_s = min(self.min_s, seconds) if self.count else seconds
         self.count += 1
         self.total_s += seconds
         self.last_s = seconds
@@ -61,19 +66,14 @@ class Latency:
 
 @dataclass(slots=True, eq=False)
 class NodeHeard:
-    """One node. ``state`` is the one it told last itself; a boot-up tells INITIALISING."""
+    """One node. ``state_at``: when it told its state last; ``boot_ups``: when it booted, the latest times."""
 
     node_id: int
+    heartbeats: HeartbeatConsumer
+    emergencies: EmcyConsumer
     can_ids: list[CanIdSeen] = field(default_factory=list)
-    state: NmtState | None = None
     state_at: float = 0.0
-    beat_at: float | None = None
-    #: Between the last three heartbeats.
-    gaps: tuple[float, ...] = ()
     boot_ups: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_BOOT_UPS))
-    boot_up_count: int = 0
-    emcy: Emcy | None = None
-    emcy_at: float = 0.0
     #: The last NMT command for this node alone, and when.
     command: tuple[NmtCommand, float] | None = None
 
@@ -101,31 +101,49 @@ class NodeHeard:
         return f"heartbeat, {self.state.text}"
 
     @property
+    def life(self) -> NodeLife | None:
+        """What it told about itself; None: nothing."""
+        return self.heartbeats.nodes.get(self.node_id)
+
+    @property
+    def state(self) -> NmtState | None:
+        """The one it told last itself; a boot-up tells INITIALISING."""
+        if self.boot_ups and self.boot_ups[-1] == self.state_at:
+            return NmtState.INITIALISING
+        return None if self.life is None else self.life.state
+
+    @property
+    def boot_up_count(self) -> int:
+        return 0 if self.life is None else self.life.boot_ups
+
+    @property
     def heartbeat_s(self) -> float | None:
         """How long it takes from one to the next; None before there were two. A change of state may send one early."""
-        return max(self.gaps, default=None)
+        return None if self.life is None else max(self.life.latest, default=None)
 
-    def error_control(self, data: bytes, now: float) -> None:
+    @property
+    def last_emcy(self) -> EmcyReceived | None:
+        """The last one that had an error code."""
+        received = self.emergencies.received.get(self.node_id, ())
+        return next((one for one in reversed(received) if one.emcy is not None), None)
+
+    @property
+    def emcy(self) -> Emcy | None:
+        last = self.last_emcy
+        return None if last is None else last.emcy
+
+    @property
+    def emcy_at(self) -> float:
+        last = self.last_emcy
+        return 0.0 if last is None else last.at
+
+    def told(self, data: bytes, now: float) -> None:
         """A boot-up, a heartbeat or the answer to node guarding; anything else is left alone."""
-        if len(data) != 1:
-            return
-        value = data[0]
-        if value == 0:
+        if data == b"\0":
             self.boot_ups.append(now)
-            self.boot_up_count += 1
-            self.state, self.state_at = NmtState.INITIALISING, now
-            self.beat_at, self.gaps = None, ()
-            return
-        if not value & 0x7F:
-            return
-        if self.state is None or value & 0x7F != self.state:
-            try:
-                self.state = NmtState(value & 0x7F)
-            except ValueError:
-                return
-        if self.beat_at is not None:
-            self.gaps = (*self.gaps[-1:], now - self.beat_at)
-        self.beat_at = self.state_at = now
+            self.state_at = now
+        elif len(data) == 1 and data[0] & 0x7F in _TOLD:
+            self.state_at = now
 
     def booted_since(self, since: float) -> float | None:
         """When it last booted, if that was after ``since``."""

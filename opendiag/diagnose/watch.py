@@ -15,9 +15,10 @@ from opendiag.diagnose.heard import FROM_NODE, Action, CanIdSeen, Latency, NodeH
 from opendiag.diagnose.sdo_watch import ChannelFacts, Fault, SdoWatch, ServerParameter, key_of
 from opendiag.errors import WireError
 from opendiag.frame import Frame
+from opendiag.services.emcy import EmcyConsumer
+from opendiag.services.heartbeat import HeartbeatConsumer
 from opendiag.services.sdo_channel import SdoChannel
-from opendiag.wire.cob_id import UNKNOWN, Connection, Service, predefined
-from opendiag.wire.emcy import Emcy
+from opendiag.wire.cob_id import UNKNOWN, CobId, Connection, Service, predefined
 from opendiag.wire.nmt import ALL_NODES, NmtCommand, NmtMessage
 
 _MOST_CAN_IDS = 4096
@@ -53,6 +54,7 @@ class BusWatch:
 
     ``frames`` counts valid frames of others; ``first_at`` and ``last_at`` are when the first and the last came, None
     while there was none. ``expected_nodes`` are those the user works with. ``send_failures`` holds (time, reason).
+    ``heartbeats`` and ``emergencies`` are fed here; whoever wants their events and deadlines runs them.
     """
 
     def __init__(self, started_at: float | None = None) -> None:
@@ -62,6 +64,8 @@ class BusWatch:
         self.last_at: float | None = None
         self.errors = ErrorTally()
         self.nodes: dict[int, NodeHeard] = {}
+        self.heartbeats = HeartbeatConsumer()
+        self.emergencies = EmcyConsumer()
         self.can_ids: dict[int, CanIdSeen] = {}
         self.own: dict[int, OwnFrames] = {}
         self.sdo = SdoWatch()
@@ -71,6 +75,7 @@ class BusWatch:
         self.command_to_all: tuple[NmtCommand, float] | None = None
         self._waiting = self.sdo.waiting
         self._channel_of: dict[int, tuple[ChannelFacts, bool]] = {}
+        self._emcy_of: dict[int, int] = {}
 
     # --- what the user tells ---
 
@@ -89,6 +94,18 @@ class BusWatch:
             self.can_ids.pop(request, None)
             self.can_ids.pop(response, None)
         return facts
+
+    def emcy_configured(self, node_id: int, cob: CobId) -> None:
+        """1014h of the node holds this."""
+        self.emergencies.move(node_id, cob)
+        keys = [key for key, node in self._emcy_of.items() if node == node_id]
+        for key in keys:
+            del self._emcy_of[key]
+        if not cob.bit_31:
+            keys.append(key_of(cob.can_id, cob.extended))
+            self._emcy_of[keys[-1]] = node_id
+        for key in keys:
+            self.can_ids.pop(key, None)  # it means something else from now on
 
     def sdo_server_configured(
         self, node_id: int, request_cob_id: int | None, response_cob_id: int | None, number: int = 1
@@ -138,6 +155,8 @@ class BusWatch:
                 return
         else:
             own.open.append((now, frame.data))
+        if frame.remote:
+            self.heartbeats.receive(frame, now)
         own.handed += 1
         own.handed_at = now
         channel = self._channel(frame, key)
@@ -174,7 +193,7 @@ class BusWatch:
         """What was heard of the node, if anything."""
         node = self.nodes.get(node_id)
         if node is None:
-            node = self.nodes[node_id] = NodeHeard(node_id)
+            node = self.nodes[node_id] = NodeHeard(node_id, self.heartbeats, self.emergencies)
         return node
 
     def heard_nodes(self, since: float | None = None) -> list[NodeHeard]:
@@ -211,6 +230,7 @@ class BusWatch:
         elif frame.direction == "tx":
             self.sent(frame, now, True)
         else:  # CAN FD is no CiA 301 service; a remote frame tells nothing of the node that it asks
+            self.heartbeats.receive(frame, now)
             self.frames += 1
             self.first_at = now if self.first_at is None else self.first_at
             self.last_at = now
@@ -227,6 +247,8 @@ class BusWatch:
         if channel is not None:
             service = Service.SDO_REQUEST if channel[1] else Service.SDO_RESPONSE
             connection = Connection(service, channel[0].node_id, channel[0].number)
+        elif key in self._emcy_of:
+            connection = Connection(Service.EMCY, self._emcy_of[key])
         seen = CanIdSeen(frame.can_id, frame.extended, connection, self._action(connection), 0, now, now)
         self.can_ids[key] = seen
         if connection.node_id and connection.service in FROM_NODE:
@@ -267,17 +289,18 @@ class BusWatch:
 
     def _error_control(self, seen: CanIdSeen, frame: Frame, now: float) -> None:
         node_id = seen.connection.node_id
-        self.nodes[node_id].error_control(frame.data, now)
+        self.heartbeats.receive(frame, now)
+        self.emergencies.receive(frame, now)
+        self.nodes[node_id].told(frame.data, now)
         if frame.data == b"\0":
             self.sdo.restarted(node_id)
 
     def _emcy(self, seen: CanIdSeen, frame: Frame, now: float) -> None:
-        if not frame.data:  # how nodes said boot-up before CiA 301 had a message for it
-            self.nodes[seen.connection.node_id].error_control(b"\0", now)
+        self.emergencies.receive(frame, now)
+        if not frame.data and predefined(frame.can_id) == seen.connection:  # boot-up, before it had its own message
+            self.heartbeats.receive(frame, now)
+            self.nodes[seen.connection.node_id].told(b"\0", now)
             self.sdo.restarted(seen.connection.node_id)
-        elif len(frame.data) == 8:
-            node = self.nodes[seen.connection.node_id]
-            node.emcy, node.emcy_at = Emcy.decode(frame.data), now
 
     def _sdo_request(self, seen: CanIdSeen, frame: Frame, now: float) -> None:
         self.sdo.foreign(self._channel_of[key_of(frame.can_id, frame.extended)][0], frame.data, now)

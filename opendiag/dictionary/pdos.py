@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from opendiag.dictionary.datatypes import Value
 from opendiag.dictionary.model import NodeIdPlus, ObjectDictionary, Variable
 from opendiag.wire.cob_id import CobId
-from opendiag.wire.pdo import DAM_MPDO, SAM_MPDO, MappingEntry
-
-#: (first communication parameter, first mapping parameter), CiA 301. Each has 512 PDOs.
-_RPDO = (0x1400, 0x1600)
-_TPDO = (0x1800, 0x1A00)
-_PDOS = 512
-#: Of a mapping (CiA 301): whatever sub-index 0 says, there are no more.
-_MAX_ENTRIES = 64
+from opendiag.wire.pdo import (
+    DAM_MPDO,
+    MAX_ENTRIES,
+    MAX_PDOS,
+    RPDO_OBJECTS,
+    SAM_MPDO,
+    TPDO_OBJECTS,
+    MappingEntry,
+    communication_index,
+    mapping_index,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,12 @@ class Pdo:
     @property
     def communication(self) -> int:
         """Index of its communication parameter."""
-        return (_TPDO if self.transmit else _RPDO)[0] + self.number - 1
+        return communication_index(self.transmit, self.number)
 
     @property
     def mapping(self) -> int:
         """Index of its mapping parameter."""
-        return (_TPDO if self.transmit else _RPDO)[1] + self.number - 1
+        return mapping_index(self.transmit, self.number)
 
     @property
     def multiplexed(self) -> bool:
@@ -85,9 +88,9 @@ def number_of(variable: Variable | None, node_id: int | None) -> int | None:
 
 def pdos_of(dictionary: ObjectDictionary, node_id: int | None) -> Iterator[Pdo]:
     """Every PDO that has a communication or a mapping parameter, RPDOs first."""
-    for transmit, (communication, mapping) in ((False, _RPDO), (True, _TPDO)):
-        numbers = {index - communication for index in dictionary.objects if 0 <= index - communication < _PDOS}
-        numbers |= {index - mapping for index in dictionary.objects if 0 <= index - mapping < _PDOS}
+    for transmit, (communication, mapping) in ((False, RPDO_OBJECTS), (True, TPDO_OBJECTS)):
+        numbers = {index - communication for index in dictionary.objects if 0 <= index - communication < MAX_PDOS}
+        numbers |= {index - mapping for index in dictionary.objects if 0 <= index - mapping < MAX_PDOS}
         for number in sorted(numbers):
             yield _pdo(dictionary, node_id, transmit, number, communication + number, mapping + number)
 
@@ -118,7 +121,7 @@ def _mapped(
     if count in (SAM_MPDO, DAM_MPDO):
         return (), ()
     mapped, missing, bit = [], [], 0
-    for subindex in range(1, min(count, _MAX_ENTRIES) + 1):
+    for subindex in range(1, min(count, MAX_ENTRIES) + 1):
         variable = dictionary.get(index, subindex)
         word = number_of(variable, node_id)
         if variable is None or not word:

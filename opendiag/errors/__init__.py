@@ -41,6 +41,7 @@
     │   │   └── MotionTimeout (TimeoutError)   it takes too long
     │   └── NotAtRest                          a drive that did not confirm that it stands still
     ├── NotDone (TimeoutError)                 waited for in vain so far; it goes on
+    │   └── NmtStateNotReached                 a node did not tell the NMT state that was awaited
     ├── PlanCancelled                          thrown into a plan whose caller, or whose neighbour, gave up
     ├── SdoRefusal                             raised by a device's objects: the server answers with an abort
     ├── ValueRefused (ValueError)              a value the dictionary does not allow; nothing was sent
@@ -55,7 +56,14 @@ from __future__ import annotations
 
 from opendiag.errors.adapters import AdapterClosed, AdapterError, AdapterNotFound, BadFilter, BadInterface, SendFailed
 from opendiag.errors.base import OpenDiagError, WireError
-from opendiag.errors.calls import BlockingCall, MissingDependency, NotDone, PlanCancelled, ValueRefused
+from opendiag.errors.calls import (
+    BlockingCall,
+    MissingDependency,
+    NmtStateNotReached,
+    NotDone,
+    PlanCancelled,
+    ValueRefused,
+)
 from opendiag.errors.drives import (
     DriveError,
     DriveFault,
@@ -119,6 +127,7 @@ __all__ = [
     "ModeRefused",
     "MotionFailed",
     "MotionTimeout",
+    "NmtStateNotReached",
     "NotALine",
     "NotALog",
     "NotAtRest",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from opendiag.errors.base import OpenDiagError
 
 
@@ -14,6 +16,25 @@ class NotDone(OpenDiagError, TimeoutError):
 
     def __str__(self) -> str:
         return f"not done after {self.waited_s:g} s; it goes on"
+
+
+class NmtStateNotReached(NotDone):
+    """``told`` is what each node told last that did not tell ``expected``; None: nothing. ``command`` may be ""."""
+
+    def __init__(self, command: str, expected: str, told: Mapping[int, str | None], waited_s: float) -> None:
+        OpenDiagError.__init__(self, command, expected, dict(told), waited_s)
+        self.command = command
+        self.expected = expected
+        self.told = dict(told)
+        self.waited_s = waited_s
+
+    def __str__(self) -> str:
+        nodes = ", ".join(f"node {node} told {state or 'nothing'}" for node, state in sorted(self.told.items()))
+        after = f" after the NMT command {self.command}" if self.command else ""
+        return (
+            f"{self.expected} was not told within {self.waited_s:g} s{after}: {nodes}. Is the node there, and what do "
+            f"its EMCY messages and its error register (1001h) say?"
+        )
 
 
 class PlanCancelled(OpenDiagError):

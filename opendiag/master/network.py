@@ -10,33 +10,40 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from opendiag.decode.decoder import Decoder
 from opendiag.diagnose.watch import BusWatch
-from opendiag.diagnose.why import AdapterFacts, why_no_answer, why_protocol
+from opendiag.diagnose.why import AdapterFacts
 from opendiag.dictionary.datatypes import Value
 from opendiag.dictionary.library import Library, load
 from opendiag.dictionary.model import ObjectDictionary
 from opendiag.errors import (
     AdapterError,
     MissingDependency,
-    SdoAborted,
     SdoError,
     SdoProtocolError,
-    SdoTimeout,
     WireError,
 )
 from opendiag.frame import Frame
+from opendiag.master.bus_services import BusServices
 from opendiag.master.clock import Clock
+from opendiag.master.cyclic import Cyclic
+from opendiag.master.dispatcher import Dispatcher
+from opendiag.master.events import AdapterLost, EventHub
+from opendiag.master.explain import adapter_facts, explain
+from opendiag.master.monitor import TELLING, Monitor
 from opendiag.master.node import Node
+from opendiag.master.node_nmt import NetworkNmt
+from opendiag.master.pdo_traffic import PdoTraffic
 from opendiag.master.plan_runner import RunningPlan, run_plan
 from opendiag.master.port import Port
 from opendiag.master.pump import Pump
+from opendiag.master.scan import NetworkScan
 from opendiag.master.streams import Callbacks, FrameStream
-from opendiag.master.transfers import PendingTransfer
+from opendiag.master.transfers import Endings, PendingTransfer
 from opendiag.master.variable import NodeVariable
 from opendiag.services.base import Machine, Oddity
 from opendiag.services.plans import Plan
+from opendiag.services.scan_result import ScanResult
 from opendiag.services.sdo_channel import SdoChannel
 from opendiag.services.sdo_client import LateAnswer, SdoClient, SdoTransfer, TransferDone
-from opendiag.services.sdo_runner import LINE_TROUBLE
 
 if TYPE_CHECKING:
     import can
@@ -44,7 +51,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LOG = logging.getLogger("opendiag")
-_ERROR_CONTROL = 0x700
 #: What plans may still do after `Network.close`.
 _PLANS_END_S = 1.0
 Dictionaries = Mapping[int, "str | Path | ObjectDictionary"]
@@ -52,7 +58,7 @@ Dictionaries = Mapping[int, "str | Path | ObjectDictionary"]
 Item = tuple[int, int | str] | tuple[int, int, int]
 
 
-class Network:
+class Network(BusServices):
     """Made by `opendiag.connect`. Any number of threads may use it; close it, or use ``with``.
 
     ``watch`` knows what was heard on the bus, ``oddities`` what peers did that the standard does not have.
@@ -79,10 +85,19 @@ class Network:
             self.watch.expect(node_id)
         self._nodes: dict[int, Node] = {}
         self.pump = Pump(port, self.clock, self._handle, self._failed)
-        self.pump.listen(_Watching(self))
-        self._callbacks = Callbacks(self.pump)
+        self.dispatcher = Dispatcher(self.pump, thread=self.clock.runs)
+        self.pump.after_step = None if self.clock.runs else self.dispatcher.run_posted
+        self._callbacks = Callbacks(self.pump, self.dispatcher)
+        self.hub = EventHub(self.pump, self.dispatcher)
+        self.cyclic = Cyclic(self.pump, self.hub.publish)
+        self.monitor = Monitor(self)
+        self.nmt = NetworkNmt(self)
+        for node_id, dictionary in self._dictionaries.items():
+            self.monitor.use(node_id, dictionary)
         self._on_close: list[Callable[[], object]] = []
+        self._pdo_traffic: PdoTraffic | None = None
         self._plans: list[RunningPlan[Any]] = []
+        self.endings = Endings()
         self.pump.start()
 
     @property
@@ -98,7 +113,7 @@ class Network:
     def __getitem__(self, node_id: int) -> Node:
         """The node, present or not: nothing is sent. Raise ValueError outside 1..127."""
         node = self._nodes.get(node_id)
-        return self.node(node_id) if node is None else node
+        return self.node(node_id) if node is None or node_id not in self.watch.expected_nodes else node
 
     def node(
         self,
@@ -123,11 +138,13 @@ class Network:
                 if node is not None:
                     self._retire(node)
                 self._nodes[node_id] = node = made
-                self.watch.expect(node_id)
                 self.watch.uses(made.client.channel)
             elif given is not None:
                 node.use(given)
+            self.watch.expect(node_id)
             self._tell_channel(node)
+            if given is not None:
+                self.monitor.use(node_id, given)
             return node
 
     def _retire(self, node: Node) -> None:
@@ -145,8 +162,40 @@ class Network:
 
     @property
     def nodes(self) -> Mapping[int, Node]:
-        """The nodes that were asked for so far."""
-        return dict(self._nodes)
+        """The nodes that were asked for so far, and those that were heard, by node-ID."""
+        with self.pump.lock:
+            for heard in self.watch.heard_nodes():
+                if (node_id := heard.node_id) not in self._nodes:  # nobody works with it yet
+                    dictionary = self._dictionaries.get(node_id)
+                    self._nodes[node_id] = Node(self, node_id, dictionary, SdoChannel.default(node_id))
+            return dict(sorted(self._nodes.items()))
+
+    def known_node(self, node_id: int) -> Node | None:
+        """The node, if it was asked for or listed before."""
+        return self._nodes.get(node_id)
+
+    @property
+    def nodes_in_use(self) -> frozenset[int]:
+        """Nodes that somebody works with here, or has just asked for something."""
+        expected = self.watch.expected_nodes
+        busy = (node_id for node_id, node in self._nodes.items() if node.client.deadline() is not None)
+        return frozenset((self._nodes.keys() & expected).union(busy))
+
+    def dictionary_of(self, node_id: int) -> ObjectDictionary | None:
+        """What was given for the node, or found for it so far."""
+        node = self._nodes.get(node_id)
+        return self._dictionaries.get(node_id) if node is None else node.view.dictionary
+
+    def scan(
+        self,
+        addresses: Iterable[int] = range(1, 128),
+        *,
+        listen_s: float = 1.0,
+        timeout_s: float = 0.1,
+        passive: bool = False,
+    ) -> ScanResult:
+        """Listen, then ask every address who it is; ``passive`` only listens and sends nothing. See `NetworkScan`."""
+        return NetworkScan(self, addresses, listen_s=listen_s, timeout_s=timeout_s, passive=passive).run()
 
     # --- objects ---
 
@@ -202,6 +251,7 @@ class Network:
         with self.pump.lock:
             self.pump.check_open()
             self.pump.send(frame, self.clock.now())
+        self.dispatcher.run_posted()
 
     def frames(self) -> FrameStream:
         """Every frame from now on, received and sent. Close it when done."""
@@ -215,10 +265,21 @@ class Network:
         return self._callbacks.add(callback)
 
     def decoder(self) -> Decoder:
-        """A decoder that knows the dictionaries given so far, for the frames of `frames`."""
-        known = {node_id: node.view.dictionary for node_id, node in self._nodes.items()}
-        by_node = {node_id: dictionary for node_id, dictionary in known.items() if dictionary is not None}
-        return Decoder({**self._dictionaries, **by_node}, library=self.library)
+        """A decoder for the frames of `frames`: it knows the dictionaries given and what the nodes have said so far."""
+        with self.pump.lock:
+            views = [node.view for node in self._nodes.values()]
+            by_node = {view.node_id: view.dictionary for view in views if view.dictionary is not None}
+            copies = [view.copy() for view in views]
+            return Decoder({**self._dictionaries, **by_node}, library=self.library, known=copies)
+
+    @property
+    def pdo_traffic(self) -> PdoTraffic:
+        """What is listened for in PDOs; `Node.pdo` is the way to it."""
+        if self._pdo_traffic is None:
+            with self.pump.lock:
+                if self._pdo_traffic is None:
+                    self._pdo_traffic = PdoTraffic(self)
+        return self._pdo_traffic
 
     def sleep(self, seconds: float) -> None:
         """Let the bus run that long, on its own clock."""
@@ -275,6 +336,7 @@ class Network:
         Closing again does nothing.
         """
         try:
+            self.cyclic.close()
             self._end_plans()
             while self._on_close:
                 end = self._on_close.pop()
@@ -285,7 +347,7 @@ class Network:
             self._cancel_all()
         finally:
             self.pump.close()
-            self._callbacks.close()
+            self.dispatcher.close()
 
     def _end_plans(self) -> None:
         for running in tuple(self._plans):
@@ -311,6 +373,9 @@ class Network:
                 node.client.fail_all(lambda transfer: error)
             for running in tuple(self._plans):
                 running.bus_failed(error)
+            self.endings.bus_failed()
+            self.cyclic.fail(error)
+            self.hub.publish(AdapterLost(self.clock.now(), error))
 
     def __enter__(self) -> Network:
         return self
@@ -328,29 +393,18 @@ class Network:
 
     def facts(self) -> AdapterFacts:
         """What the adapter says of itself, as far as it does."""
-        port = self.port
-        state, tx_errors = getattr(port, "bus_state", None), getattr(port, "tx_errors", None)
-        # Without an acknowledge the controller tries again at once and counts each time, up to error-passive.
-        well = not port.listen_only and state == "error-active" and tx_errors == 0
-        return AdapterFacts(
-            name=self.name,
-            listen_only=port.listen_only,
-            sent_ok=True if well else None,
-            bus_state=state,
-            bit_rate=self.bit_rate,
-            tx_errors=tx_errors,
-            rx_errors=getattr(port, "rx_errors", None),
-        )
+        return adapter_facts(self)
 
     def _handle(self, machine: Machine, event: object, now: float) -> None:
         if isinstance(event, TransferDone):
             self._ended(machine, event.transfer, now)
-            for running in tuple(self._plans):
-                running.transfer_ended(event.transfer)
+            self.endings.ended(event.transfer)
         elif isinstance(event, LateAnswer):
             self.watch.late_answer(event.channel, event.late_by_s, now)
         elif isinstance(event, Oddity):
             self.oddities.append(event)
+        else:
+            self.monitor.handle(machine, event, now)
 
     def _ended(self, machine: Machine, transfer: SdoTransfer, now: float) -> None:
         """Remember what was read; say why nothing was."""
@@ -362,38 +416,11 @@ class Network:
             if (raw := transfer.small_data) is not None:
                 raw = node.fitted(transfer, raw)
                 node.view.learn(transfer.index, transfer.subindex, raw, transfer.action == "write")
+                if transfer.index in TELLING:
+                    self.monitor.learned(node.node_id, transfer.index, transfer.subindex, raw)
             return
-        if not isinstance(error, SdoError) or not isinstance(machine, SdoClient):
-            return
-        error.name = node.view.describe(transfer.index, transfer.subindex).name or ""
-        channel, asked_at = machine.channel, transfer.begun_at
-        for oddity in transfer.oddities:
-            if oddity.code == "SDO-RESTARTED":
-                self.watch.protocol_fault(channel, oddity.sentence, now)
-        if isinstance(error, SdoTimeout):
-            where = channel, transfer.index, transfer.subindex
-            error.why = why_no_answer(self.watch, *where, asked_at, now, self.facts())
-        elif isinstance(error, SdoProtocolError) or (isinstance(error, SdoAborted) and error.code in LINE_TROUBLE):
-            error.why = why_protocol(self.watch, channel, error, asked_at, now, self.facts())
-
-
-class _Watching:
-    """Tells the watch what the pump hears, and a node's view that the node has started again."""
-
-    def __init__(self, network: Network) -> None:
-        self._network = network
-        self._watch = network.watch
-
-    def received(self, frame: Frame, now: float) -> None:
-        self._watch.received(frame, now)
-        if frame.data == b"\0" and frame.can_id & ~0x7F == _ERROR_CONTROL and not frame.extended:
-            self._network.started(frame.can_id & 0x7F)
-
-    def sent(self, frame: Frame, now: float) -> None:
-        self._watch.sent(frame, now, None)
-
-    def send_failed(self, frame: Frame, reason: str, now: float) -> None:
-        self._watch.send_failed(reason, now)
+        if isinstance(error, SdoError) and isinstance(machine, SdoClient):
+            explain(self, machine.channel, transfer, error, now)
 
 
 class _Never:

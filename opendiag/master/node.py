@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
-from opendiag.decode.node_view import IDENTITY, Described, NodeView
+from opendiag.decode.node_view import DEVICE_TYPE, IDENTITY, Described, NodeView
 from opendiag.dictionary import builtin, names
 from opendiag.dictionary.datatypes import byte_width
 from opendiag.dictionary.model import ObjectDictionary, ObjectType
-from opendiag.errors import ObjectNotFound, SdoError, SdoTimeout
+from opendiag.errors import AdapterError, ObjectNotFound, SdoError, SdoTimeout
+from opendiag.master.node_emcy import NodeEmcy
+from opendiag.master.node_nmt import NodeNmt
 from opendiag.master.transfers import PendingTransfer
 from opendiag.master.variable import NodeRecord, NodeVariable
+from opendiag.services.plans import Plan, SdoRead
 from opendiag.services.sdo_channel import SdoChannel
 from opendiag.services.sdo_client import SdoClient, SdoTransfer
 
 if TYPE_CHECKING:
     from opendiag.master.network import Network
+    from opendiag.master.node_pdo import NodePdo
 
 Progress = Callable[[int, int | None], None]
+#: Vendor-ID, product code and revision, as far as they are known.
+Identity = tuple[int | None, int | None, int | None]
 _SINGLE = (ObjectType.VAR, ObjectType.DOMAIN)
 #: Storing (1010h) and restoring (1011h) parameters takes a device seconds before it answers.
 _SLOW_OBJECTS = (0x1010, 0x1011)
 _SLOW_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """1000h and 1018h of a node: as it said itself, vendor and product else as its file says; None: not known."""
+
+    device_type: int | None = None
+    vendor_id: int | None = None
+    product_code: int | None = None
+    revision: int | None = None
+    serial: int | None = None
 
 
 class Node:
@@ -36,6 +54,7 @@ class Node:
         self.view = NodeView(node_id, dictionary)
         self.client = SdoClient(channel, timeout_s=network.timeout_s)
         self._identified = dictionary is not None
+        self._pdo: NodePdo | None = None
         network.pump.add(self.client, channel.response_id, channel.response_extended)
 
     def __repr__(self) -> str:
@@ -57,6 +76,8 @@ class Node:
         """Take names, types and limits from this dictionary from now on."""
         self.view.use(dictionary)
         self._identified = True
+        if self._pdo is not None:
+            self._pdo.renew()
 
     def __getitem__(self, key: int | str | tuple[int, int]) -> NodeVariable | NodeRecord:
         """``node[0x6041]``, ``node["Statusword"]``, ``node[0x1018, 1]``, ``node["Identity Object.Vendor ID"]``.
@@ -97,25 +118,64 @@ class Node:
         object_type = own.object_type if own is not None else standard
         return object_type is not None and object_type not in _SINGLE
 
+    @property
+    def nmt(self) -> NodeNmt:
+        """Commands to it, its NMT state, its heartbeat."""
+        return NodeNmt(self.network, self.node_id)
+
+    @property
+    def emcy(self) -> NodeEmcy:
+        """The errors that it reports."""
+        return NodeEmcy(self)
+
+    @property
+    def identity(self) -> Known:
+        """Who it is, as far as it is known: nothing is sent. ``network.scan()`` and names of objects ask it."""
+        view = self.view
+        device = None if view.dictionary is None else view.dictionary.device
+        vendor, product, revision, serial = (view.seen(IDENTITY, subindex) for subindex in (1, 2, 3, 4))
+        if device is not None:
+            vendor = device.vendor_id if vendor is None else vendor
+            product = device.product_code if product is None else product
+        return Known(view.seen(DEVICE_TYPE, 0), vendor, product, revision, serial)
+
+    @property
+    def pdo(self) -> NodePdo:
+        """Its PDOs."""
+        if self._pdo is None:
+            from opendiag.master.node_pdo import NodePdo
+
+            with self.network.pump.lock:
+                if self._pdo is None:
+                    self._pdo = NodePdo(self)
+        return self._pdo
+
+    def identify(self) -> None:
+        """Have its dictionary chosen, unless that is done. A silent node, or a bus that is gone, is no error here."""
+        try:
+            if not self._identified:
+                self._identify()
+        except (SdoTimeout, AdapterError):
+            pass
+
     def _identify(self) -> None:
         """Ask the node who it is. A node that does not say keeps the CiA tables; one that is silent is asked again."""
-        numbers: list[int | None] = []
-        for subindex in (1, 2, 3):
-            try:
-                raw = self.upload(IDENTITY, subindex)
-            except SdoError as error:
-                if isinstance(error, TimeoutError):
-                    raise
-                numbers.append(None)
-            else:
-                self.view.learn(IDENTITY, subindex, raw, False)
-                numbers.append(int.from_bytes(raw, "little"))
-        vendor, product, revision = numbers
+        self.network.pump.check_may_wait("reading an object")
+        self.identified(self.network.run(ask_identity(self.node_id)))
+
+    @property
+    def needs_identity(self) -> bool:
+        """Its dictionary is to be chosen by what `ask_identity` finds out."""
+        return not self._identified
+
+    def identified(self, identity: Identity) -> None:
+        """Take the dictionary that the library has for this identity; a file may have to be read for that."""
+        vendor, product, revision = identity
         self._identified = True
         if vendor is not None and product is not None:
             found = self.network.library.find(vendor, product, revision)
             if found is not None:
-                self.view.use(found)
+                self.use(found)
 
     # --- transfers ---
 
@@ -223,6 +283,21 @@ class Node:
         if not self._identified:
             self._identify()
         return self.view.describe(index, subindex)
+
+
+def ask_identity(node_id: int) -> Plan[Identity]:
+    """Vendor-ID, product code and revision from 1018h; None for what the node does not say. Raise SdoTimeout."""
+    numbers: list[int | None] = []
+    for subindex in (1, 2, 3):
+        try:
+            raw = yield SdoRead(node_id, IDENTITY, subindex)
+        except SdoTimeout:
+            raise
+        except SdoError:
+            numbers.append(None)
+        else:
+            numbers.append(int.from_bytes(raw, "little"))
+    return numbers[0], numbers[1], numbers[2]
 
 
 def _checked(index: int, subindex: int) -> tuple[int, int]:

@@ -64,6 +64,8 @@ class Pump:
     """``lock`` guards the machines and the listeners.
 
     ``handle_event`` gets what machines tell, with the lock held; ``on_failure`` the error that ends the bus.
+    ``after_step`` is called without the lock by whoever waits for the bus, after each look at it; ``after_sent`` with
+    the lock for each frame that was sent with this CAN-ID (and 29 bits), after the listeners.
     """
 
     def __init__(
@@ -73,6 +75,8 @@ class Pump:
         handle_event: Callable[[Machine, object, float], None],
         on_failure: Callable[[AdapterError], None],
     ) -> None:
+        self.after_step: Callable[[], None] | None = None
+        self.after_sent: dict[tuple[int, bool], Callable[[Frame, float], None]] = {}
         self.port = port
         self.clock = clock
         self.lock = threading.RLock()
@@ -102,27 +106,44 @@ class Pump:
     def add(self, machine: Machine, can_id: int, extended: bool = False) -> None:
         """Frames with this CAN-ID go to the machine."""
         with self.lock:
-            self._machines.setdefault((can_id, extended), []).append(machine)
+            others = self._machines.get((can_id, extended), [])
+            if all(other is not machine for other in others):
+                self._machines[can_id, extended] = [*others, machine]
 
     def listen(self, listener: Listener) -> None:
         with self.lock:
             self._listeners = [*self._listeners, listener]
 
+    def wake_done(self) -> None:
+        """Something happened outside the pump: those whose wait is over by that go on. Call it with the lock held."""
+        for waiter in self._waiters:
+            if waiter.event is not None and waiter.awaited.done:
+                waiter.event.set()
+
     def remove(self, machine: Machine) -> None:
         """It gets no more frames and no more time."""
         with self.lock:
             self._busy.pop(id(machine), None)
-            for machines in self._machines.values():
-                if machine in machines:
-                    machines.remove(machine)
+            for key, machines in self._machines.items():
+                if any(other is machine for other in machines):
+                    self._machines[key] = [other for other in machines if other is not machine]
 
     def unlisten(self, listener: Listener) -> None:
         with self.lock:
             self._listeners = [other for other in self._listeners if other is not listener]
 
-    def forbid_waiting(self) -> None:
-        """The calling thread serves others: what waits for the bus must not be called on it."""
-        self._forbidden.add(threading.get_ident())
+    def forbid_waiting(self, forbidden: bool = True) -> None:
+        """The calling thread serves others: what waits for the bus must not be called on it, until it is allowed."""
+        if forbidden:
+            self._forbidden.add(threading.get_ident())
+        else:
+            self._forbidden.discard(threading.get_ident())
+
+    @property
+    def owned(self) -> bool:
+        """Does the calling thread hold ``lock``?"""
+        owned: bool = self.lock._is_owned()  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way to ask
+        return owned
 
     def check_may_wait(self, call: str) -> None:
         """Raise BlockingCall on a thread that serves others, AdapterError when the bus is gone.
@@ -131,7 +152,7 @@ class Pump:
         """
         if self._forbidden and threading.get_ident() in self._forbidden:
             raise BlockingCall(call)
-        if self.lock._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way to ask
+        if self.owned:
             raise BlockingCall(call)
         if self._over:
             self.check_open()
@@ -180,6 +201,9 @@ class Pump:
             raise
         for listener in self._listeners:
             listener.sent(frame, now)
+        after = self.after_sent.get((frame.can_id, frame.extended))
+        if after is not None:
+            after(frame, now)
 
     def catch_up(self) -> float:
         """Take what came before now, so that no later question finds its answer in it. Call it with the lock held.
@@ -250,6 +274,8 @@ class Pump:
         """One look at least: what is there already counts even when the time is over."""
         while not awaited.done and not self._over:
             self._step(self.clock.now(), until)
+            if self.after_step is not None:
+                self.after_step()
             if until is not None and self.clock.now() >= until:
                 return
 
@@ -283,9 +309,7 @@ class Pump:
                 self._receive(frame, now)
             if now >= moment:
                 self._tick(now)
-            for waiter in self._waiters:
-                if waiter.event is not None and waiter.awaited.done:
-                    waiter.event.set()
+            self.wake_done()
 
     def _tick(self, now: float) -> None:
         for machine in tuple(self._busy.values()):
@@ -298,6 +322,8 @@ class Pump:
         for listener in self._listeners:
             listener.received(frame, now)
         for machine in self._machines.get((frame.can_id, frame.extended), ()):
+            if frame.error or frame.direction == "tx":  # no message of another station, whatever its number says
+                return
             machine.receive(frame, now)
             self.drain(machine, now)
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import queue
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from opendiag.errors import AdapterClosed
 from opendiag.frame import Frame
+from opendiag.master.dispatcher import Dispatcher
 from opendiag.master.pump import Pump
 
-_LOG = logging.getLogger("opendiag")
 #: Frames that may wait for a slow listener: some 10 s of a full bus at 1 Mbit/s.
 BACKLOG = 100_000
 
@@ -102,24 +99,27 @@ class FrameStream:
 class _Subscription:
     """One of possibly several of the same function."""
 
-    __slots__ = ("function",)
+    __slots__ = ("active", "function")
 
     def __init__(self, function: Callable[[Frame], object]) -> None:
         self.function = function
+        self.active = True
+
+    def __call__(self, frame: Frame) -> None:
+        if self.active:
+            self.function(frame)
+
+    def __repr__(self) -> str:
+        return repr(self.function)
 
 
 class Callbacks:
-    """Calls functions with every frame, one after the other, on a thread that nothing else depends on.
+    """Has functions called with every frame, on the thread of the dispatcher."""
 
-    One that raises is logged with its traceback and keeps being called; the others never notice.
-    """
-
-    def __init__(self, pump: Pump) -> None:
+    def __init__(self, pump: Pump, dispatcher: Dispatcher) -> None:
         self._pump = pump
+        self._dispatcher = dispatcher
         self._subscriptions: list[_Subscription] = []
-        self._queue: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self.lost = 0
 
     def add(self, function: Callable[[Frame], object]) -> Callable[[], None]:
         """Returns what ends it. Raise AdapterError when the bus is gone."""
@@ -129,44 +129,21 @@ class Callbacks:
             if not self._subscriptions:
                 self._pump.listen(self)
             self._subscriptions = [*self._subscriptions, made]
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="opendiag callbacks", daemon=True)
-                self._thread.start()
         return lambda: self._remove(made)
 
     def _remove(self, ended: _Subscription) -> None:
+        ended.active = False
         with self._pump.lock:
             self._subscriptions = [other for other in self._subscriptions if other is not ended]
             if not self._subscriptions:
                 self._pump.unlisten(self)
 
     def received(self, frame: Frame, now: float) -> None:
-        if self._queue.qsize() < BACKLOG:
-            self._queue.put(frame)
-        else:
-            if not self.lost:
-                _LOG.warning("callbacks are slower than the bus: frames are lost for them")
-            self.lost += 1
+        for subscription in self._subscriptions:
+            self._dispatcher.post(subscription, frame)
 
     def sent(self, frame: Frame, now: float) -> None:
         self.received(sent_frame(frame, now), now)
 
     def send_failed(self, frame: Frame, reason: str, now: float) -> None:
         pass
-
-    def close(self) -> None:
-        """Ends the thread, after the callback that runs."""
-        if self._thread is not None:
-            self._pump.unlisten(self)
-            self._queue.put(None)
-            if self._thread is not threading.current_thread():
-                self._thread.join(1.0)
-
-    def _run(self) -> None:
-        self._pump.forbid_waiting()
-        while (frame := self._queue.get()) is not None:
-            for subscription in self._subscriptions:
-                try:
-                    subscription.function(frame)
-                except Exception:
-                    _LOG.exception("callback %r failed on %s", subscription.function, frame.id_text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from opendiag.errors import AdapterError, NotDone
@@ -9,6 +10,37 @@ from opendiag.services.sdo_transfer import SdoTransfer
 
 if TYPE_CHECKING:
     from opendiag.master.node import Node
+
+
+class Endings:
+    """Who is to be called when which transfer ends. Use it with the pump's lock held."""
+
+    def __init__(self) -> None:
+        self._callbacks: dict[SdoTransfer, list[Callable[[], object]]] = {}
+
+    def __len__(self) -> int:
+        """Transfers whose end somebody waits for."""
+        return len(self._callbacks)
+
+    def add(self, transfer: SdoTransfer, callback: Callable[[], object]) -> None:
+        self._callbacks.setdefault(transfer, []).append(callback)
+
+    def forget(self, transfer: SdoTransfer, callback: Callable[[], object]) -> None:
+        """It is not to be called any more."""
+        callbacks = self._callbacks.get(transfer, [])
+        if callback in callbacks:
+            callbacks.remove(callback)
+        if not callbacks:
+            self._callbacks.pop(transfer, None)
+
+    def ended(self, transfer: SdoTransfer) -> None:
+        for callback in self._callbacks.pop(transfer, ()):
+            callback()
+
+    def bus_failed(self) -> None:
+        """No transfer will end in any other way than it has now."""
+        for transfer in tuple(self._callbacks):
+            self.ended(transfer)
 
 
 class PendingTransfer:
@@ -46,6 +78,24 @@ class PendingTransfer:
                 now = pump.clock.now()
                 self._node.client.cancel(self.transfer, now)
                 pump.drain(self._node.client, now)
+
+    def when_done(self, callback: Callable[[], object]) -> Callable[[], None]:
+        """Call this once, when it is `done`: at once if it is, else on whatever thread reads the bus then: be quick.
+
+        What is returned takes that back.
+        """
+        network = self._node.network
+        with network.pump.lock:
+            if not self.done:
+                network.endings.add(self.transfer, callback)
+                return lambda: self._forget(callback)
+        callback()
+        return lambda: None
+
+    def _forget(self, callback: Callable[[], object]) -> None:
+        network = self._node.network
+        with network.pump.lock:
+            network.endings.forget(self.transfer, callback)
 
     def _wait(self, timeout_s: float | None) -> None:
         pump = self._node.network.pump

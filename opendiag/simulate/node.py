@@ -6,41 +6,36 @@ It is a machine like any other: it reads no clock, and what it sends depends on 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Any
 
 from opendiag.dictionary.library import load
 from opendiag.dictionary.model import ObjectDictionary
-from opendiag.errors import SdoRefusal, WireError
+from opendiag.errors import SdoRefusal
 from opendiag.frame import Frame
+from opendiag.services.guarding import MasterLost
+from opendiag.services.heartbeat import NodeLost
+from opendiag.services.nmt import NmtSlave
 from opendiag.services.object_store import DictionaryStore
+from opendiag.services.pdo_consumer import PdoTrouble
+from opendiag.services.pdo_set import PdoSet
 from opendiag.services.sdo_channel import SdoChannel
 from opendiag.services.sdo_server import ObjectWritten, SdoServer
-from opendiag.simulate.node_errors import EmcyProducer
+from opendiag.services.sync import SyncLengthWrong
+from opendiag.simulate.node_errors import ErrorObjects
 from opendiag.simulate.node_parameters import ParameterService
-from opendiag.simulate.node_pdo import Pdo, PdoSet
 from opendiag.simulate.node_quirks import NodeQuirks
-from opendiag.simulate.node_supervision import HeartbeatConsumer, HeartbeatProducer
-from opendiag.simulate.node_sync import SyncService
-from opendiag.wire.cob_id import CobId, is_restricted
-from opendiag.wire.heartbeat import ErrorControl
-from opendiag.wire.nmt import ALL_NODES, NmtCommand, NmtMessage, NmtState
+from opendiag.simulate.node_supervision import Supervision
+from opendiag.simulate.node_sync import SyncObjects, TimeObjects
+from opendiag.wire.cob_id import CobId, Service, is_restricted
+from opendiag.wire.nmt import NmtCommand, NmtState
 from opendiag.wire.sdo_abort import SdoAbortCode
 
 _SERVERS = range(0x1200, 0x1280)
 _COMMUNICATION_ERROR = 0x11
-_HEARTBEAT_LOST, _PDO_LENGTH = 0x8130, 0x8210
+_LIFE_GUARD, _SYNC_LENGTH = 0x8130, 0x8240
 _WELL_BEHAVED = NodeQuirks()
 #: A node that nobody asks what happened must not fill the memory.
 _EVENTS_KEPT = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class NmtChanged:
-    """The node has entered this NMT state. INITIALISING: it was reset or switched off."""
-
-    node_id: int
-    state: NmtState
 
 
 class SimNode:
@@ -66,19 +61,19 @@ class SimNode:
         self.node_id = node_id
         self.quirks = quirks
         self.seed = seed
-        self.nmt_state = NmtState.INITIALISING
+        self.nmt = NmtSlave(node_id, quirks.boot_s, boot_up=_boot_up(node_id, quirks))
         self.powered = True
         self.store = DictionaryStore(self.dictionary, node_id)
         self._frames: list[Frame] = []
         self._events: deque[Any] = deque(maxlen=_EVENTS_KEPT)
         self._started = False
         self._clock = 0.0
-        self._boot_at: float | None = None
-        self.emergencies = EmcyProducer(self.store)
-        self.heartbeat = HeartbeatProducer(self.store, node_id, quirks.guarding_only)
-        self.consumer = HeartbeatConsumer(self.store, self._heartbeat_lost, self._heartbeat_found)
-        self.sync = SyncService(self.store)
-        self.pdos = PdoSet(self.store, self._pdo_too_short)
+        self._entered = NmtState.INITIALISING
+        self.error_objects = ErrorObjects(self.store)
+        self.supervision = Supervision(self.store, node_id, quirks.guarding_only)
+        self.sync = SyncObjects(self.store)
+        self.time = TimeObjects(self.store)
+        self.pdos = PdoSet(self.store, self._pdo_trouble)
         self.parameters = ParameterService(self.store, self.saving_takes)
         self.servers = self._make_servers(sdo_latency_s)
 
@@ -133,14 +128,15 @@ class SimNode:
         """Boot, unless that has happened. The first `tick` or `receive` does it too."""
         if not self._started and self.powered:
             self._started = True
-            self._boot_at = now + self.quirks.boot_s
+            self.time.power_on(now)
+            self.nmt.boot(now)
         self._boot(now)
 
     def power_off(self) -> None:
         """Fall silent at once. What was not saved is forgotten."""
-        self._leave()
+        self.nmt.enter(NmtState.INITIALISING, self._clock)
+        self._follow(self._clock)
         self.powered = False
-        self._boot_at = None
         self._frames.clear()
 
     def power_on(self, now: float) -> None:
@@ -149,57 +145,58 @@ class SimNode:
             return
         self.powered = True
         self._started = True
+        self.time.power_on(now)
         self.reset(now)
 
     def reset(self, now: float) -> None:
         """What the NMT command reset node does; ends with a boot-up message."""
-        self._leave()
-        self.store.reset()
-        self.reset_application(now)
-        self._begin(now)
+        self.nmt.obey(NmtCommand.RESET_NODE, now)
+        self._reset(now)
 
-    def _reset_communication(self, now: float) -> None:
-        self._leave()
-        self.store.reset(communication=True)
-        self._begin(now)
-
-    def _leave(self) -> None:
-        self._enter(NmtState.INITIALISING)
-        self.heartbeat.stop()
-        self.sync.stop()
-        self.emergencies.reset()
-        self.consumer.reset()
-
-    def _begin(self, now: float) -> None:
+    def _reset(self, now: float, communication: bool = False) -> None:
+        self._follow(now)
+        self.store.reset(communication)
+        if not communication:
+            self.reset_application(now)
         self.pdos.reload()
-        self.emergencies.reset()
-        self._boot_at = now + self.quirks.boot_s
+        self.error_objects.reload()
+        self.nmt.boot(now)
         self._boot(now)
 
     def _boot(self, now: float) -> None:
         self._clock = max(self._clock, now)
-        if self._boot_at is None or now < self._boot_at:
+        if self.nmt.state is not NmtState.INITIALISING:
             return
-        self._boot_at = None
-        if self.quirks.legacy_boot_up:
-            self._frames.append(Frame(0x80 + self.node_id))
-        elif not self.quirks.no_boot_up:
-            self._frames.append(Frame(0x700 + self.node_id, ErrorControl(NmtState.INITIALISING).encode()))
-        self.heartbeat.start(now)
+        self.nmt.tick(now)
+        if self.nmt.state is NmtState.INITIALISING:
+            return
+        self._frames += self.nmt.frames_to_send()
+        self.supervision.start(now)
         self.sync.start(now)
-        self._enter(NmtState.PRE_OPERATIONAL)
+        self.time.start(now)
+        self._follow(now)
         if self.quirks.operational_by_itself:
-            self._enter(NmtState.OPERATIONAL)
+            self.nmt.enter(NmtState.OPERATIONAL, now)
+            self._follow(now)
 
-    def _enter(self, state: NmtState) -> None:
-        if state is self.nmt_state:
+    def _follow(self, now: float) -> None:
+        """Do what belongs to the NMT state, where it has changed."""
+        before, state = self._entered, self.nmt.state
+        if state is before:
             return
-        self.nmt_state = state
-        self._events.append(NmtChanged(self.node_id, state))
+        self._entered = state
+        self._events += self.nmt.events()
+        self.supervision.enter(state)
         if state is NmtState.OPERATIONAL:
             self.pdos.start()
         else:
             self.pdos.stop()
+        if state is NmtState.INITIALISING:
+            self.supervision.stop()
+            self.sync.stop()
+            self.time.stop()
+        elif before is NmtState.STOPPED:
+            self.sync.start(now)
         self._switch_servers()
 
     # --- what a device adds -----------------------------------------------------------------------------------------
@@ -223,31 +220,55 @@ class SimNode:
     def emcy(self, code: int, register: int, data: bytes = b"", now: float = 0.0) -> None:
         """Report an error: 1001h becomes ``register``, 1003h and the bus get ``code`` and up to 5 bytes."""
         self._clock = max(self._clock, now)
-        self.emergencies.report(code, register, data, now)
+        self.error_objects.report(code, register, data, now)
         self._send_emergencies(now)
 
+    @property
+    def nmt_state(self) -> NmtState:
+        """As NMT commands, resets and errors have left it."""
+        return self.nmt.state
+
     def _send_emergencies(self, now: float) -> None:
-        allowed = self.nmt_state in (NmtState.PRE_OPERATIONAL, NmtState.OPERATIONAL)
-        self._frames += self.emergencies.frames(now, allowed)
+        self._frames += self.error_objects.frames(now, self.nmt.may(Service.EMCY))
 
     @property
     def _register(self) -> int:
-        return int.from_bytes(self.store.values.get((0x1001, 0), b""), "little")
+        return self.error_objects.register
 
-    def _heartbeat_lost(self, node_id: int, now: float) -> None:
-        self.emcy(_HEARTBEAT_LOST, self._register | _COMMUNICATION_ERROR, bytes([node_id]), now)
-        behaviour = int.from_bytes(self.store.values.get((0x1029, 1), b""), "little")
-        if behaviour == 0 and self.nmt_state is NmtState.OPERATIONAL:
-            self._enter(NmtState.PRE_OPERATIONAL)
-        elif behaviour == 2:
-            self._enter(NmtState.STOPPED)
+    def fail(self, key: object, code: int, data: bytes, now: float) -> None:
+        """A communication error begins: EMCY, and what 1029h asks for. Once until `recover` with the same key."""
+        if not self.error_objects.fail(key, code, data, now):
+            return
+        self._send_emergencies(now)
+        self.nmt.react(self.error_objects.behaviour, now)
+        self._follow(now)
 
-    def _heartbeat_found(self, node_id: int, now: float) -> None:
-        self.emcy(0, self._register & ~_COMMUNICATION_ERROR, b"", now)
+    def recover(self, key: object, now: float) -> None:
+        """A communication error is over. Does nothing if it was not there."""
+        self.error_objects.recover(key, now)
+        self._send_emergencies(now)
 
-    def _pdo_too_short(self, pdo: Pdo, now: float) -> None:
-        number = pdo.index & 0x1FF
-        self.emcy(_PDO_LENGTH, self._register | _COMMUNICATION_ERROR, number.to_bytes(2, "little"), now)
+    def _supervise(self, now: float) -> None:
+        """Tell who was lost and who is back. 8130h: heartbeat and life guarding have one code."""
+        events = self.supervision.events()
+        self._events += events
+        for event in events:
+            if isinstance(event, NodeLost | MasterLost):
+                lost = event.node_id if isinstance(event, NodeLost) else 0
+                self.fail(("lost", lost), _LIFE_GUARD, bytes([lost]), now)
+        if self.error_objects.failing:  # the object that asks for the supervision may have been written, too
+            lost_now = {("lost", node_id) for node_id in self.supervision.failures()}
+            for key in self.error_objects.failing - lost_now:
+                if isinstance(key, tuple) and key[0] == "lost":
+                    self.recover(key, now)
+
+    def _pdo_trouble(self, trouble: PdoTrouble) -> None:
+        """8210h, 8220h, 8230h or 8250h. The NMT state stays as it is."""
+        key = ("RPDO", trouble.number, trouble.error)
+        if trouble.over:
+            self.recover(key, trouble.at)
+        elif self.error_objects.fail(key, trouble.error, trouble.number.to_bytes(2, "little"), trouble.at):
+            self._send_emergencies(trouble.at)
 
     # --- the machine ------------------------------------------------------------------------------------------------
 
@@ -264,35 +285,42 @@ class SimNode:
         changed = False
         if self.nmt_state is not NmtState.STOPPED:
             changed = self._serve(frame, now)
-        self._frames += self.heartbeat.answer(frame, self.nmt_state)
-        self.consumer.receive(frame, now)
+        self.supervision.receive(frame, now)
         self._finish(now, changed)
 
     def _serve(self, frame: Frame, now: float) -> bool:
         for server in self.servers:
             server.receive(frame, now)
         if self.sync.is_sync(frame):
-            self._frames += self.pdos.sync(now)
+            self._check_sync(frame, now)
+            self._frames += self.pdos.sync(now, self._counter(frame))
             return True
+        self.time.receive(frame, now)
         return self.pdos.receive(frame, now)
 
+    def _counter(self, sync: Frame) -> int | None:
+        """None where the device knows of no counter (1019h), whatever a SYNC carries."""
+        return sync.data[0] if self.sync.consumer.overflow and len(sync.data) == 1 else None
+
+    def _check_sync(self, frame: Frame, now: float) -> None:
+        """One of the wrong length is told once, and acts like any other."""
+        self.sync.consumer.receive(frame, now)
+        events = self.sync.consumer.events()
+        self._events += events
+        if any(isinstance(event, SyncLengthWrong) for event in events):
+            if self.error_objects.fail("SYNC length", _SYNC_LENGTH, b"", now):
+                self._send_emergencies(now)
+        else:
+            self.recover("SYNC length", now)
+
     def _command(self, frame: Frame, now: float) -> None:
-        try:
-            message = NmtMessage.decode(frame.data)
-        except WireError:
+        command = self.nmt.command(frame)
+        if command is None or (command is NmtCommand.START and self.quirks.refuses_start_on_error and self._register):
             return
-        if message.node_id not in (ALL_NODES, self.node_id):
-            return
-        if message.command is NmtCommand.RESET_NODE:
-            self.reset(now)
-        elif message.command is NmtCommand.RESET_COMMUNICATION:
-            self._reset_communication(now)
-        elif message.command is NmtCommand.ENTER_PRE_OPERATIONAL:
-            self._enter(NmtState.PRE_OPERATIONAL)
-        elif message.command is NmtCommand.STOP:
-            self._enter(NmtState.STOPPED)
-        elif not (self.quirks.refuses_start_on_error and self._register):
-            self._enter(NmtState.OPERATIONAL)
+        self.nmt.obey(command, now)
+        if self.nmt.state is NmtState.INITIALISING:
+            self._reset(now, communication=command is NmtCommand.RESET_COMMUNICATION)
+        self._follow(now)
         self._finish(now, changed=True)
 
     def tick(self, now: float) -> None:
@@ -304,10 +332,11 @@ class SimNode:
             return
         for server in self.servers:
             server.tick(now)
-        self.consumer.tick(now)
-        self._frames += self.heartbeat.frames(now, self.nmt_state)
-        if self.nmt_state is not NmtState.STOPPED and (produced := self.sync.frames(now)):
-            self._frames += [*produced, *self.pdos.sync(now)]
+        self.supervision.tick(now)
+        if self.nmt_state is not NmtState.STOPPED:
+            self._frames += self.time.frames(now)
+            if produced := self.sync.frames(now):
+                self._frames += [*produced, *self.pdos.sync(now, self._counter(produced[-1]))]
         self._finish(now, changed=False)
 
     def _finish(self, now: float, changed: bool) -> None:
@@ -317,6 +346,8 @@ class SimNode:
             events = server.events()
             changed = changed or any(type(event) is ObjectWritten for event in events)
             self._events += events
+        self._frames += self.supervision.frames_to_send()
+        self._supervise(now)
         self._switch_servers()
         self._send_emergencies(now)
         self._frames += self.pdos.poll(now, at_once=changed)
@@ -329,11 +360,11 @@ class SimNode:
         if self._frames:  # told from outside, by `emcy` or `power_on`
             return self._clock
         if self.nmt_state is NmtState.INITIALISING:
-            return self._boot_at
-        times = [self.heartbeat.deadline(), self.consumer.deadline(), self.emergencies.deadline()]
+            return self.nmt.deadline()
+        times = [self.supervision.deadline(), self.error_objects.deadline()]
         times += [self.pdos.deadline(), self.device_deadline(), *(server.deadline() for server in self.servers)]
         if self.nmt_state is not NmtState.STOPPED:
-            times.append(self.sync.deadline())
+            times += [self.sync.deadline(), self.time.deadline()]
         return min((time for time in times if time is not None), default=None)
 
     def frames_to_send(self) -> list[Frame]:
@@ -345,3 +376,10 @@ class SimNode:
         events = list(self._events)
         self._events.clear()
         return events
+
+
+def _boot_up(node_id: int, quirks: NodeQuirks) -> list[Frame] | None:
+    """The frames to say boot-up with; None: as CiA 301 has it."""
+    if quirks.legacy_boot_up:
+        return [Frame(0x80 + node_id)]
+    return [] if quirks.no_boot_up else None

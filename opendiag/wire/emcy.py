@@ -101,3 +101,26 @@ class Emcy:
     @property
     def text(self) -> str:
         return code_text(self.code)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorEntry:
+    """One entry of the error history 1003h. ``information`` is the high word, whose meaning is the maker's."""
+
+    code: int
+    information: int = 0
+
+    def encode(self) -> bytes:
+        """Raise WireError unless both fit 16 bits."""
+        return little_endian("error code", self.code, 2) + little_endian("information", self.information, 2)
+
+    @classmethod
+    def decode(cls, data: bytes) -> ErrorEntry:
+        """Raise WireError unless it is four bytes."""
+        if len(data) != 4:
+            raise WireError(f"an entry of the error history has 4 bytes, not {len(data)}", data)
+        return cls(int.from_bytes(data[:2], "little"), int.from_bytes(data[2:], "little"))
+
+    @property
+    def text(self) -> str:
+        return code_text(self.code)

@@ -11,6 +11,8 @@ from opendiag.errors import WireError
 
 MS_PER_DAY = 86_400_000
 LENGTH = 6
+#: Days from 1970-01-01 to 1984-01-01.
+_DAYS_TO_1984 = 5113
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,27 @@ class TimeOfDay:
         if len(data) != LENGTH:
             raise WireError(f"TIME has {LENGTH} bytes, not {len(data)}", data)
         return cls(int.from_bytes(data[:4], "little") & 0x0FFF_FFFF, int.from_bytes(data[4:], "little"))
+
+    @classmethod
+    def from_epoch(cls, seconds: float) -> TimeOfDay:
+        """Of seconds since 1970-01-01 (UTC, or local time as the bus has it), rounded to milliseconds.
+
+        Raise WireError before 1984 and after the 65536 days that follow.
+        """
+        days, ms = divmod(round(seconds * 1000), MS_PER_DAY)
+        made = cls(ms, days - _DAYS_TO_1984)
+        made.encode()
+        return made
+
+    @property
+    def epoch_s(self) -> float:
+        """Seconds since 1970-01-01."""
+        return (self.days + _DAYS_TO_1984) * 86_400 + self.ms / 1000
+
+    def later(self, seconds: float) -> TimeOfDay:
+        """So many seconds after it; after the last day that it can hold, day 0 comes again."""
+        days, ms = divmod(self.ms + round(seconds * 1000), MS_PER_DAY)
+        return TimeOfDay(ms, (self.days + days) & 0xFFFF)
 
     def isoformat(self) -> str:
         """As in "1984-01-02T00:00:01.500"; time past midnight that is no time of day stays "+<ms> ms"."""

@@ -10,8 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from opendiag.cli import main
+from opendiag.cli import live, main
+from opendiag.master.clock import ManualClock
+from opendiag.master.connect import connect
+from opendiag.simulate.bus import SimBus
+from opendiag.simulate.devices import Witness
 
+sys.path.append(str(Path(__file__).parent))  # for `scripted_bus`
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -47,3 +52,13 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 def capture() -> str:
     """The StepIM capture, ten frames."""
     return str(ROOT / "examples" / "stepim.log")
+
+
+@pytest.fixture
+def bus(monkeypatch: pytest.MonkeyPatch) -> SimBus:
+    """A simulated bus on a clock that only waiting moves; live commands of the test are on it, whatever -i says."""
+    made, clock = SimBus(), ManualClock()
+    made.attach(Witness(), "witness")
+    monkeypatch.delenv("OPENDIAG_INTERFACE", raising=False)
+    monkeypatch.setattr(live, "connect", lambda interface, **options: connect(made, clock=clock, **options))
+    return made

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from sdo_talk import frames
 
 from opendiag.decode.decoder import Decoder
-from opendiag.decode.pdo_view import Mpdo
 from opendiag.dictionary.datatypes import SIGNED_BITS, DataType
 from opendiag.frame import FD_LENGTHS, Frame
+from opendiag.wire.pdo import Mpdo
 
 NODE = 5
 COB_ID = 0x2AA

@@ -9,8 +9,10 @@ import pytest
 import opendiag
 from opendiag.errors import AdapterClosed, BlockingCall
 from opendiag.frame import Frame
+from opendiag.master import dispatcher as dispatching
 from opendiag.master import streams
 from opendiag.master.clock import ManualClock
+from opendiag.master.dispatcher import Dispatcher
 from opendiag.master.streams import Callbacks, FrameStream
 from opendiag.simulate.bus import SimBus
 
@@ -47,6 +49,8 @@ class Recorder:
 
     def unlisten(self, listener):
         self.listeners = [other for other in self.listeners if other is not listener]
+
+    owned = False
 
     def forbid_waiting(self, forbidden=True):
         self.forbidden.append(threading.get_ident())
@@ -161,10 +165,15 @@ def pump():
 
 
 @pytest.fixture
-def callbacks(pump):
-    made = Callbacks(pump)
+def dispatcher(pump):
+    made = Dispatcher(pump)
     yield made
     made.close()
+
+
+@pytest.fixture
+def callbacks(pump, dispatcher):
+    return Callbacks(pump, dispatcher)
 
 
 def test_every_function_gets_every_frame_in_order_on_another_thread(callbacks, pump):
@@ -198,7 +207,7 @@ def test_a_function_that_was_taken_away_is_called_no_more(callbacks):
     assert first == [Frame(1)]
 
 
-def test_one_that_fails_is_logged_and_called_again(callbacks, caplog):
+def test_one_that_fails_is_logged_and_called_again(callbacks, dispatcher, caplog):
     seen = []
 
     def failing(frame):
@@ -210,13 +219,13 @@ def test_one_that_fails_is_logged_and_called_again(callbacks, caplog):
         callbacks.received(Frame(0x123), 0.0)
         callbacks.received(Frame(0x124), 0.0)
         wait_for(lambda: len(seen) == 2)
-        callbacks.close()
+        dispatcher.close()
     assert caplog.text.count("broken callback") >= 2
     assert "on 123" in caplog.text
 
 
-def test_a_slow_function_loses_frames_and_that_is_said_once(callbacks, caplog, monkeypatch):
-    monkeypatch.setattr(streams, "BACKLOG", 2)
+def test_a_slow_function_loses_frames_and_that_is_said_once(callbacks, dispatcher, caplog, monkeypatch):
+    monkeypatch.setattr(dispatching, "BACKLOG", 2)
     go_on, began, seen = threading.Event(), threading.Event(), []
 
     def slow(frame):
@@ -233,8 +242,8 @@ def test_a_slow_function_loses_frames_and_that_is_said_once(callbacks, caplog, m
     go_on.set()
     wait_for(lambda: len(seen) == 3)
     assert seen == [0, 1, 2]
-    assert callbacks.lost == 3
-    assert caplog.text.count("frames are lost") == 1
+    assert dispatcher.lost == 3
+    assert caplog.text.count("frames and events are lost") == 1
 
 
 def test_own_frames_are_called_too():

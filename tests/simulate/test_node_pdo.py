@@ -90,8 +90,9 @@ def test_a_change_by_sdo_is_sent_at_once(bench):
 
 
 def test_the_event_timer_repeats_without_a_change(bench):
-    bench.write(0x1800, 3, 0, 2)
-    bench.write(0x1800, 5, 50, 2)
+    assert bench.write(0x1800, 3, 0, 2) == "06090030", "the PDO is on"
+    for step in ((1, OFF | 0x1E5, 4), (3, 0, 2), (5, 50, 2), (1, 0x1E5, 4)):
+        assert bench.write(0x1800, *step) == "ok"
     bench.start()
     bench.run(0.2)
     times = [time for time, can_id, _ in bench.sent if can_id == 0x1E5]

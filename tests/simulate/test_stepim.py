@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from opendiag.dictionary.library import load
 from opendiag.frame import Frame
-from opendiag.simulate.node import NmtChanged
+from opendiag.services.nmt import NmtChanged
 from opendiag.simulate.stepim import StepIM
 
 DICTIONARY = load("stepim")

@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opendiag.errors import WireError
-from opendiag.wire.pdo import DAM_MPDO, MAX_BITS, SAM_MPDO, MappingEntry, pack, sign_extend, unpack
+from opendiag.wire.pdo import (
+    DAM_MPDO,
+    MAX_BITS,
+    SAM_MPDO,
+    MappingEntry,
+    Mpdo,
+    communication_index,
+    mapping_index,
+    pack,
+    sign_extend,
+    unpack,
+)
 
 
 def bits_of(data):
@@ -179,3 +190,29 @@ def test_an_entry_that_does_not_fit_32_bits_is_refused(entry):
 
 def test_a_multiplexed_pdo_is_told_by_the_number_of_its_entries():
     assert (SAM_MPDO, DAM_MPDO) == (254, 255)
+
+
+@pytest.mark.parametrize("length", [0, 7, 9, 64])
+def test_a_multiplexed_pdo_has_eight_bytes(length):
+    with pytest.raises(WireError, match=f"8 bytes, not {length}"):
+        Mpdo.decode(bytes(length))
+
+
+@pytest.mark.parametrize(
+    ("mpdo", "reason"),
+    [
+        (Mpdo(128, False, 0x2000, 0, b""), "do not fit a multiplexed PDO"),
+        (Mpdo(5, False, 0x10000, 0, b""), "do not fit a multiplexed PDO"),
+        (Mpdo(5, False, 0x2000, 256, b""), "do not fit a multiplexed PDO"),
+        (Mpdo(5, False, 0x2000, 0, bytes(5)), "carries 4 bytes, not 5"),
+    ],
+)
+def test_what_no_multiplexed_pdo_can_say_is_refused(mpdo, reason):
+    with pytest.raises(WireError, match=reason):
+        mpdo.encode()
+
+
+@pytest.mark.parametrize(("transmit", "first", "last"), [(True, 0x1800, 0x19FF), (False, 0x1400, 0x15FF)])
+def test_where_the_parameters_of_512_pdos_are(transmit, first, last):
+    assert [communication_index(transmit, number) for number in (1, 512)] == [first, last]
+    assert [mapping_index(transmit, number) for number in (1, 512)] == [first + 0x200, last + 0x200]

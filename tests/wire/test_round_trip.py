@@ -99,6 +99,7 @@ MESSAGES = [
         emcy.Emcy.decode,
         st.builds(emcy.Emcy, code=u16, register=u8, manufacturer=st.binary(min_size=5, max_size=5)),
     ),
+    (emcy.ErrorEntry, emcy.ErrorEntry.decode, st.builds(emcy.ErrorEntry, code=u16, information=u16)),
     (lss.Switch, lss.decode_request, st.builds(lss.Switch)),
     (
         lss.AddressPart,

@@ -32,6 +32,7 @@ DECODE = {
     ("SYNC", "producer"): sync.Sync.decode,
     ("TIME", "producer"): time_stamp.TimeOfDay.decode,
     ("EMCY", "producer"): emcy.Emcy.decode,
+    ("EMCY", "history"): emcy.ErrorEntry.decode,
     ("LSS", "master"): lss.decode_request,
     ("LSS", "slave"): lss.decode_response,
     ("COB-ID", "entry"): of_entry(cob_id.CobId.decode),

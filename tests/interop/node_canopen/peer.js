@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * node-canopen as one end of a CAN bus that is made of lines: `node peer.js server|client [NODE]`.
+ * node-canopen as one end of a CAN bus that is made of lines: `node peer.js server|client|services [NODE]`.
  *
  * Lines on stdin and stdout are JSON objects. {"id": 1541, "data": "4000200000000000"} is a CAN frame, to us or from
  * us. {"cmd": ...} asks for something and is answered, in order, by {"result": ...} or {"error": text, "code": number}.
@@ -65,6 +65,52 @@ function makeClient(serverId) {
     return device;
 }
 
+/** Everything but SDO and PDO: it listens to node 9 and to whoever sends SYNC and TIME. */
+function makeServices(nodeId) {
+    const device = new Device({ id: nodeId, enableLss: false });
+    const { eds } = device;
+    eds.setSyncCobId(0x80);
+    eds.setSyncOverflow(3);
+    eds.setTimeCobId(0x100);
+    eds.setTimeConsumerEnable(true);
+    eds.setTimeProducerEnable(true);
+    eds.setEmcyCobId(0x80 + nodeId);
+    eds.addEmcyConsumer(0x80 + 9);
+    eds.addHeartbeatConsumer(9, 200);
+    eds.setHeartbeatProducerTime(100);
+    const heard = device.heard = [];
+    device.nmt.on('heartbeat', ({ deviceId, state }) => heard.push(['heartbeat', deviceId, state]));
+    device.nmt.on('timeout', (deviceId) => heard.push(['timeout', deviceId]));
+    device.nmt.on('changeState', (state) => heard.push(['state', state]));
+    device.emcy.on('emergency', ({ cobId, em }) => heard.push(
+        ['emcy', cobId, em.code, em.register, em.info.toString('hex')]));
+    device.sync.on('sync', (counter) => heard.push(['sync', counter ?? null]));
+    device.time.on('time', (date) => heard.push(['time', date.toISOString()]));
+    return device;
+}
+
+/** What a tester may ask of it. */
+const serviceCommands = {
+    heard: async (device) => device.heard.splice(0),
+    emcy: async (device, { code, info }) => {
+        device.emcy.write(code, Buffer.from(info, 'hex'));
+        return null;
+    },
+    time: async (device, { date }) => {
+        device.time.write(new Date(date));
+        return null;
+    },
+    produceSync: async (device, { period }) => {
+        device.eds.setSyncCyclePeriod(period);
+        device.eds.setSyncGenerationEnable(period > 0);
+        return null;
+    },
+    nmt: async (device, { call, id }) => {
+        device.nmt[call](id);
+        return null;
+    },
+};
+
 function say(line) {
     process.stdout.write(JSON.stringify(line) + '\n');
 }
@@ -97,11 +143,11 @@ const clientCommands = {
 function main() {
     const mode = process.argv[2];
     const nodeId = Number(process.argv[3] || 5);
-    const commands = { server: serverCommands, client: clientCommands }[mode];
+    const commands = { server: serverCommands, client: clientCommands, services: serviceCommands }[mode];
     if (!commands)
-        throw new Error('usage: node peer.js server|client [NODE]');
+        throw new Error('usage: node peer.js server|client|services [NODE]');
 
-    const device = mode === 'server' ? makeServer(nodeId) : makeClient(nodeId);
+    const device = { server: makeServer, client: makeClient, services: makeServices }[mode](nodeId);
     device.on('message', ({ id, data }) => say({ id, data: data.toString('hex') }));
     device.start();
 

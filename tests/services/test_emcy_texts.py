@@ -1,11 +1,12 @@
-"""opendiag.cia402.errors: from the most specific text to that of the class."""
+"""opendiag.services.emcy.emcy_text: from the most specific text to that of the class."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opendiag.cia402.errors import CIA402_CODES, SERVOTRONIX, VENDOR_CODES, error_text
 from opendiag.dictionary import load
+from opendiag.dictionary.tables.error_codes import CIA402_CODES, SERVOTRONIX, VENDOR_CODES
+from opendiag.services.emcy import emcy_text
 from opendiag.wire.emcy import CODES, code_text
 
 #: First byte of the codes of the profile: current, voltage, temperature, hardware, software, modules, monitoring.
@@ -15,6 +16,10 @@ CLASSES = [
     *(0x71, 0x72, 0x73, 0x74, 0x75, 0x76),
     *(0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8A, 0xF0),
 ]
+
+
+def error_text(code, vendor_id=None):
+    return emcy_text(code, 402, vendor_id)
 
 
 @pytest.mark.parametrize("code", CIA402_CODES, ids=lambda code: f"{code:04X}")
@@ -91,3 +96,19 @@ def test_vendor_tables(vendor):
 
 def test_the_vendor_is_the_one_of_the_bundled_drive():
     assert load("stepim").device.vendor_id == SERVOTRONIX == 0x2E1
+
+
+@pytest.mark.parametrize("code", [0x3120, 0x7305, 0xF001])
+def test_only_what_may_be_a_drive_has_the_texts_of_the_drive_profile(code):
+    assert emcy_text(code, 401) == code_text(code) != emcy_text(code)
+    assert emcy_text(code, None) == emcy_text(code, 402)
+
+
+def test_a_vendors_text_does_not_ask_for_the_profile():
+    assert emcy_text(0x7381, 401, SERVOTRONIX) == "Nikon encoder"
+
+
+def test_a_program_may_add_a_vendor(monkeypatch):
+    monkeypatch.setitem(VENDOR_CODES, 0x1234, {0xFF01: "out of ink"})
+    assert emcy_text(0xFF01, 401, 0x1234) == "out of ink"
+    assert emcy_text(0xFF01, 401, 0x1235) == "device specific"

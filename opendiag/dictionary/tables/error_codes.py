@@ -1,8 +1,9 @@
-"""Error codes of drives, in 603Fh and EMCY: CiA 402's, and those of vendors we know."""
+"""Error codes of 603Fh and EMCY beyond CiA 301's: those of drives (CiA 402), and those of vendors we know.
+
+The texts of CiA 301 are in `opendiag.wire.emcy`; `opendiag.services.emcy.emcy_text` picks the one that fits best.
+"""
 
 from __future__ import annotations
-
-from opendiag.wire.emcy import code_text
 
 SERVOTRONIX = 0x2E1
 
@@ -255,11 +256,5 @@ _SERVOTRONIX_CODES: dict[int, str] = {
     0xFF06: "gate drive voltage",
 }
 
-#: vendor-ID -> code -> text
+#: vendor-ID -> code -> text. A program may add its own vendors.
 VENDOR_CODES: dict[int, dict[int, str]] = {SERVOTRONIX: _SERVOTRONIX_CODES}
-
-
-def error_text(code: int, vendor_id: int | None = None) -> str:
-    """The most specific text known: the vendor's, CiA 402's, that of the code's group, CiA 301's."""
-    text = VENDOR_CODES.get(vendor_id or 0, {}).get(code) or CIA402_CODES.get(code)
-    return text or CIA402_CODES.get(code & 0xFFF0) or CIA402_CODES.get(code & 0xFF00) or code_text(code)

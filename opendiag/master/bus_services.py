@@ -1,0 +1,123 @@
+"""What a network does beside transfers: events, NMT, SYNC, TIME, a heartbeat of its own, cycles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from opendiag.frame import Frame
+from opendiag.master.cyclic import Cycle, Cyclic
+from opendiag.master.dispatcher import Dispatcher
+from opendiag.master.events import EventHub, EventStream, Kind
+from opendiag.master.monitor import Monitor
+from opendiag.master.node_nmt import NetworkNmt
+from opendiag.services.sync import SyncConsumer, SyncProducer
+from opendiag.services.time_stamp import TimeProducer
+from opendiag.wire.cob_id import CobId
+from opendiag.wire.heartbeat import ErrorControl
+from opendiag.wire.nmt import NmtState
+from opendiag.wire.time_stamp import TimeOfDay
+
+if TYPE_CHECKING:
+    from opendiag.master.clock import Clock
+    from opendiag.master.pump import Pump
+
+
+class BusServices:
+    """The part of `Network` that this file describes. ``cyclic`` and ``dispatcher`` may be used directly, too."""
+
+    pump: Pump
+    clock: Clock
+    dispatcher: Dispatcher
+    hub: EventHub
+    cyclic: Cyclic
+    monitor: Monitor
+    nmt: NetworkNmt
+    _sync_cycle: Cycle | None = None
+
+    # --- events ---
+
+    def on(self, kind: Kind, callback: Callable[[Any], object], node_id: int | None = None) -> Callable[[], None]:
+        """Call a function with every event of this class, or of these; call the result to end that.
+
+        It runs on the thread of the callbacks, where what waits for the bus raises BlockingCall. One that raises is
+        logged, and called again.
+        """
+        return self.hub.on(kind, callback, node_id)
+
+    def events(self, *kinds: type, node_id: int | None = None) -> EventStream:
+        """Events of these classes (none given: all) from now on. Close it when done."""
+        return EventStream(self.hub, kinds, node_id)
+
+    def wait_for(
+        self, wanted: Kind | Callable[[Any], object], timeout_s: float | None, node_id: int | None = None
+    ) -> Any:
+        """The next event of this class, or that the function agrees to; what happened before does not count.
+
+        To do something and then wait for what follows from it, open `events` before. Raise NotDone, AdapterError,
+        BlockingCall.
+        """
+        return self.hub.wait_for(wanted, timeout_s, node_id)
+
+    def publish(self, event: object) -> None:
+        """Tell everybody who waits for events of this class."""
+        self.hub.publish(event)
+        self.dispatcher.run_posted()
+
+    # --- SYNC, TIME, heartbeat ---
+
+    def sync(self, period_s: float, *, counter_overflow: int = 0, cob_id: int | None = None) -> Cycle:
+        """Send SYNC at once and then every ``period_s``; a SYNC that was begun before is stopped.
+
+        ``counter_overflow`` 2..240: with a counter from 1 to it, which the nodes' 1019h must hold, too; 0: without.
+        Raise ValueError, AdapterError.
+        """
+        producer = SyncProducer(CobId.decode(0x80 if cob_id is None else cob_id), period_s, counter_overflow)
+        pump = self.pump
+        with pump.lock:
+            if self._sync_cycle is not None:
+                self._sync_cycle.stop()
+            self.monitor.use_sync(producer.cob)
+            self._sync_cycle = self.cyclic.every(period_s, lambda now: pump.send(producer.next_frame(), now), "SYNC")
+            return self._sync_cycle
+
+    def on_sync(self, function: Callable[[float], object]) -> Callable[[], None]:
+        """Call ``function(now)`` right after each SYNC that was sent or received; call the result to end that.
+
+        It is called under the pump's lock, before anything else is done: it may send, not wait.
+        """
+        return self.monitor.on_sync(function)
+
+    @property
+    def syncs(self) -> SyncConsumer:
+        """The SYNCs of others: how many, their period, missed ones. `SyncMissed` is its event."""
+        return self.monitor.syncs
+
+    def time(self, at: datetime | None = None, *, cob_id: int = 0x100) -> TimeOfDay:
+        """Send TIME, once. None: the time of the network's clock (UTC); a datetime without a zone is sent as it is.
+
+        Raise WireError before 1984 and after 2163, SendFailed, AdapterError.
+        """
+        seconds = self.clock.now() if at is None else _epoch_s(at)
+        told = TimeOfDay.from_epoch(seconds)
+        producer = TimeProducer(cob_id, time_of_day=lambda now: told)
+        with self.pump.lock:
+            self.pump.check_open()
+            self.pump.send(producer.frame(seconds), self.clock.now())
+        self.dispatcher.run_posted()
+        return told
+
+    def heartbeat(self, node_id: int, period_s: float, state: NmtState = NmtState.OPERATIONAL) -> Cycle:
+        """Send a heartbeat of our own under this node-ID, at once and then every ``period_s``.
+
+        Raise ValueError outside 1..127 and for a period that is not positive, AdapterError.
+        """
+        if not 1 <= node_id <= 127:
+            raise ValueError(f"node-ID {node_id} is outside 1..127")
+        frame = Frame(0x700 + node_id, ErrorControl(state).encode())
+        return self.cyclic.send_every(period_s, frame, f"heartbeat of node {node_id}")
+
+
+def _epoch_s(at: datetime) -> float:
+    return (at if at.tzinfo is not None else at.replace(tzinfo=timezone.utc)).timestamp()

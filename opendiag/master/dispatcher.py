@@ -1,0 +1,125 @@
+"""Calls the user's functions where nothing else depends on them: one after the other, on a thread of their own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+_LOG = logging.getLogger("opendiag")
+#: Calls that may wait for a slow function: some 10 s of a full bus at 1 Mbit/s.
+BACKLOG = 100_000
+#: While several calls come at a time, the thread sleeps so long between two looks, and is not woken for each.
+_GATHER_S = 0.001
+_JOIN_S = 1.0
+
+_Call = tuple[Callable[[Any], object], Any]
+
+
+class Pump(Protocol):
+    """What is needed of the pump: does the calling thread hold its lock, and may nothing wait for the bus on it?"""
+
+    @property
+    def owned(self) -> bool: ...
+
+    def forbid_waiting(self, forbidden: bool = True) -> None: ...
+
+
+class Dispatcher:
+    """A function that raises is logged with its traceback; the others never notice.
+
+    With a ``thread``, which starts with the first `post`. Without one, on a clock that only waiting moves, `run_posted`
+    makes the calls: whoever has let time pass finds them made. ``lost`` counts calls that came while ``BACKLOG`` were
+    waiting: the oldest are kept.
+    """
+
+    def __init__(self, pump: Pump, thread: bool = True) -> None:
+        self._pump = pump
+        self._threaded = thread
+        self._calls: deque[_Call] = deque()
+        self._wake = threading.Event()
+        self._idle = False
+        self._closed = False
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._running = threading.Lock()
+        self.lost = 0
+
+    def post(self, function: Callable[[Any], object], argument: Any) -> None:
+        """Have ``function(argument)`` called soon, after what was posted before. From any thread; never waits."""
+        calls = self._calls
+        if len(calls) >= BACKLOG:
+            self._lose()
+            return
+        calls.append((function, argument))
+        if self._idle:
+            self._idle = False
+            self._wake.set()
+        elif self._thread is None and self._threaded:
+            self._start()
+
+    def _lose(self) -> None:
+        if not self.lost:
+            _LOG.warning("callbacks are slower than the bus: frames and events are lost for them")
+        self.lost += 1
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._run, name="opendiag callbacks", daemon=True)
+                self._thread.start()
+
+    def run_posted(self) -> None:
+        """Make the calls here and now, where there is no thread for them. Does nothing inside one of them.
+
+        Nor with the pump's lock held: whoever let go of it last calls this again.
+        """
+        if self._threaded or not self._calls or self._pump.owned or not self._running.acquire(blocking=False):
+            return
+        self._pump.forbid_waiting()
+        try:
+            while self._calls:
+                _call(*self._calls.popleft())
+        finally:
+            self._pump.forbid_waiting(False)
+            self._running.release()
+
+    def close(self) -> None:
+        """Calls that were posted are still made, then the thread ends. Not waited for in one of them."""
+        self._closed = True
+        self._wake.set()
+        thread = self._thread
+        if thread is None:
+            self.run_posted()
+        elif thread is not threading.current_thread():
+            thread.join(_JOIN_S)
+
+    def _run(self) -> None:
+        self._pump.forbid_waiting()
+        calls = self._calls
+        while True:
+            made = 0
+            while calls:
+                _call(*calls.popleft())
+                made += 1
+            if made > 1 and not self._closed:
+                time.sleep(_GATHER_S)
+                if calls:
+                    continue
+            self._idle = True
+            if not calls:  # looked at once more: one may have come before it was known that this thread must be woken
+                if self._closed:
+                    return
+                self._wake.wait()
+            self._idle = False
+            self._wake.clear()
+
+
+def _call(function: Callable[[Any], object], argument: Any) -> None:
+    try:
+        function(argument)
+    except Exception:
+        _LOG.exception("callback %r failed on %s", function, getattr(argument, "id_text", argument))
