@@ -19,7 +19,7 @@ import can
 import canopen
 from can.interfaces.virtual import VirtualBus
 
-import opendiag
+from opendiag import connect
 from opendiag.frame import Frame
 
 SECONDS = float(sys.argv[sys.argv.index("--seconds") + 1]) if "--seconds" in sys.argv else 60.0
@@ -46,7 +46,7 @@ class TimedBus(VirtualBus):
 
 def ours(seconds):
     bus = TimedBus()
-    with opendiag.connect(bus) as network:
+    with connect(bus) as network:
         network.cyclic.want_real_time = "--plain" not in sys.argv
         for node_id in NODES:
             frame = Frame(0x200 + node_id, bytes(8))

@@ -27,7 +27,10 @@ from opendiag.errors import (
 )
 from opendiag.frame import Frame
 from opendiag.master.clock import ManualClock
+from opendiag.master.node import ask_identity
+from opendiag.services.pdo_plans import read_pdo
 from opendiag.services.plans import Gather, Now, SdoRead, SdoWrite, Send, Sleep, Together, WaitFor
+from opendiag.services.scan import scan_plan
 
 NODE = 101
 SOON_S = 20.0
@@ -104,6 +107,19 @@ def test_a_plan_gives_the_same_blocking_under_asyncio_and_on_the_manual_clock():
     assert blocking[0] == b"\x39\x30\0\0" and len(blocking) == 10
     assert on_a_bus(task) == blocking
     assert on_a_bus(task, ManualClock()) == blocking
+
+
+def test_plans_of_the_services_run_unchanged():
+    plans = [lambda: read_pdo(NODE, True, 1), lambda: ask_identity(NODE), lambda: scan_plan([NODE, 5], listen_s=0.05)]
+
+    async def task(net):
+        return [await net.run(plan()) for plan in plans]
+
+    with opendiag.connect("sim:stepim", clock=ManualClock()) as network:
+        blocking = [network.run(plan()) for plan in plans]
+    for found in (on_a_bus(task), on_a_bus(task, ManualClock())):
+        assert found[:2] == blocking[:2]
+        assert [node.node_id for node in found[2].nodes] == [node.node_id for node in blocking[2].nodes] == [NODE]
 
 
 def test_a_scan_gives_the_same_blocking_and_under_asyncio():
@@ -385,19 +401,23 @@ def test_waiting_for_a_frame_ends_in_time_on_the_bus_s_clock(clock_of):
 
 
 def test_a_stream_that_always_has_something_lets_the_others_in():
-    ticks = []
+    turns = []
+
+    async def counting():
+        while True:
+            turns.append(None)
+            await asyncio.sleep(0)
 
     async def task(net):
-        ticker = asyncio.create_task(ticking(ticks))
         async with net.frames() as frames:
             for number in range(3000):
                 frames._put(Frame(number & 0x7FF))
-            before = len(ticks)
+            counter = asyncio.create_task(counting())
             for _ in range(3000):
-                await frames.get()
-            assert len(ticks) > before
-        ticker.cancel()
-        await asyncio.wait((ticker,))
+                assert await frames.get() is not None
+            assert len(turns) >= 10
+        counter.cancel()
+        await asyncio.wait((counter,))
 
     on_a_bus(task, ManualClock())
 
@@ -448,7 +468,7 @@ def test_waiting_for_an_event(clock_of):
         async def ringing():
             await net.run(ring())
             for event in (Knocked(1), Rang(1), Rang(2)):
-                await net.call(net.network.publish, event)
+                net.network.publish(event)
 
         found = await asyncio.gather(
             net.wait_for(Rang, 5.0),
@@ -459,7 +479,7 @@ def test_waiting_for_an_event(clock_of):
         began = net.network.clock.now()
         with pytest.raises(NotDone):
             await net.wait_for(Rang, 0.05)
-        assert net.network.clock.now() - began >= 0.05
+        assert net.network.clock.now() - began >= 0.0499
         return found[:3]
 
     assert on_a_bus(task, clock_of()) == [Rang(1), Rang(2), Rang(2)]
@@ -558,6 +578,25 @@ def test_the_end_of_the_bus_reaches_everybody_who_waits(clock_of):
                 await net[NODE].upload(0x1000)
 
     asyncio.run(main())
+
+
+def test_a_mistake_while_simulated_time_passes_ends_the_network_and_is_logged(caplog):
+    """Nobody waits on the helper thread who could be told."""
+
+    async def task(net):
+        def wrong(until):
+            raise ZeroDivisionError
+
+        net.network.port.receive = wrong
+        with pytest.raises(PlanCancelled):
+            await net.sleep(1)
+
+    async def main():
+        async with opendiag.aio.connect("sim:stepim", clock=ManualClock()) as net:
+            await asyncio.wait_for(task(net), SOON_S)
+
+    asyncio.run(main())
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_what_cannot_be_opened_says_so():

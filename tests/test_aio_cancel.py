@@ -204,7 +204,7 @@ def test_a_plan_that_ends_well_is_cancelled_all_the_same(clock_of):
 
 @clocks
 def test_what_goes_wrong_in_the_cleaning_up_is_the_cause(clock_of):
-    log = []
+    log, causes = [], []
 
     def plan():
         try:
@@ -213,15 +213,20 @@ def test_what_goes_wrong_in_the_cleaning_up_is_the_cause(clock_of):
         finally:
             yield SdoWrite(NODE, 0x5FFF, 0, b"\0")
 
+    async def noted(net):
+        try:
+            await net.run(plan())
+        except asyncio.CancelledError as error:
+            causes.append(type(error.__cause__))
+            raise
+
     async def task(net):
-        running = asyncio.create_task(net.run(plan()))
+        running = asyncio.create_task(noted(net))
         await once(log)
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError) as caught:
-            await running
-        assert isinstance(caught.value.__cause__, SdoAborted)
+        await cancelled(running)
 
     on_a_bus(task, clock_of())
+    assert causes == [SdoAborted]
 
 
 @clocks

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar
 
 from opendiag.errors import AdapterError, NotDone, PlanCancelled, SdoCancelled
 from opendiag.master.network import Network
@@ -16,6 +17,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 #: Turns of the event loop in which tasks that something woke may ask for more before simulated time goes on.
 _TURNS = 10
+_LOG = logging.getLogger("opendiag")
 
 
 class Begun(Protocol[T_co]):
@@ -63,23 +65,22 @@ class Bridge:
 
     async def do(self, function: Callable[[], T]) -> T:
         """The result of something short that may have to wait for the adapter. It is not broken off."""
-        done: asyncio.Future[T] = self.loop.create_future()
-
-        def told(result: T | None, error: BaseException | None) -> None:
-            if not done.done():
-                done.set_result(cast("T", result)) if error is None else done.set_exception(error)
+        results: list[T] = []
+        errors: list[BaseException] = []
+        done: asyncio.Future[None] = self.loop.create_future()
 
         def call() -> None:
             try:
-                result = function()
+                results.append(function())
             except BaseException as error:
-                self.post(told, None, error)
-            else:
-                self.post(told, result, None)
+                errors.append(error)
+            self.post(_settle, done)
 
         self.submit(call)
         await self.until(done)
-        return done.result()
+        if errors:
+            raise errors[0]
+        return results[0]
 
     async def until(self, *futures: asyncio.Future[Any]) -> None:
         """Wait for the first of them; cancelling that leaves them as they are."""
@@ -123,6 +124,9 @@ class Bridge:
             self.network.pump.wait(self)
         except AdapterError:
             pass  # `over` tells
+        except Exception:  # a mistake of ours, or a port's: nobody waits here who could be told
+            _LOG.exception("reading %s failed", self.network.name)
+            self.network.close()
         finally:
             self._stirred = False
 
@@ -146,8 +150,7 @@ class Bridge:
             self.post(self._bus_is_over)
 
     def _bus_is_over(self) -> None:
-        if not self.over.done():
-            self.over.set_result(None)
+        _settle(self.over)
 
     async def close(self) -> None:
         """A task that is cancelled meanwhile still closes it first."""
@@ -167,6 +170,11 @@ class Bridge:
         closing.result()
         if cancelled is not None:
             raise cancelled
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _for_ever() -> Plan[None]:
@@ -197,11 +205,7 @@ class Awaited(Generic[T]):
             self._told()
 
     def _told(self) -> None:
-        self._bridge.post(self._end)
-
-    def _end(self) -> None:
-        if not self.ended.done():
-            self.ended.set_result(None)
+        self._bridge.post(_settle, self.ended)
 
     def call(self, method: str) -> None:
         """Have it break off, if it was begun."""

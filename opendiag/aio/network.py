@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from opendiag.aio.streams import Stream
 from opendiag.dictionary.datatypes import Value
 from opendiag.dictionary.library import Library
 from opendiag.dictionary.model import ObjectDictionary
-from opendiag.errors import NotDone, OpenDiagError, SdoError, SdoProtocolError, WireError
+from opendiag.errors import AdapterClosed, NotDone, OpenDiagError, SdoError, SdoProtocolError, WireError
 from opendiag.frame import Frame
 from opendiag.master.clock import Clock
 from opendiag.master.connect import connect as connect_blocking
@@ -63,6 +64,9 @@ class Connecting:
 
     def __init__(self, open_network: Callable[[], Network]) -> None:
         self._open = open_network
+        self._lock = threading.Lock()  # never held while anything is waited for
+        self._opened: Network | None = None
+        self._given_up = False
         self._net: AsyncNetwork | None = None
 
     def __await__(self) -> Generator[Any, None, AsyncNetwork]:
@@ -78,18 +82,24 @@ class Connecting:
 
     async def _connect(self) -> AsyncNetwork:
         """Who is cancelled meanwhile leaves no open adapter behind."""
-        opening = asyncio.get_running_loop().run_in_executor(None, self._open)
+        loop = asyncio.get_running_loop()
         try:
-            network = await asyncio.shield(opening)
+            return AsyncNetwork(await loop.run_in_executor(None, self._open_unless_given_up))
         except asyncio.CancelledError:
-            opening.add_done_callback(_close_again)
+            with self._lock:
+                self._given_up = True
+            if self._opened is not None:
+                loop.run_in_executor(None, self._opened.close)
             raise
-        return AsyncNetwork(network)
 
-
-def _close_again(opening: asyncio.Future[Network]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.get_loop().run_in_executor(None, opening.result().close)
+    def _open_unless_given_up(self) -> Network:
+        network = self._open()
+        with self._lock:
+            if not self._given_up:
+                self._opened = network
+                return network
+        network.close()
+        raise AdapterClosed(network.name, "closed")
 
 
 class AsyncNetwork:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeVar
 
@@ -16,6 +16,7 @@ from opendiag.master.node import Node, Progress, ask_identity
 from opendiag.master.node_pdo import Mappable, Pdo, PdoParameters, PdoSample, Rpdo, Tpdo
 from opendiag.master.transfers import PendingTransfer
 from opendiag.master.variable import NodeVariable
+from opendiag.wire.pdo import MAX_PDOS
 
 if TYPE_CHECKING:
     from opendiag.aio.network import AsyncNetwork
@@ -39,6 +40,11 @@ class AsyncNode:
     @property
     def node(self) -> Node:
         return self.net.network[self.node_id]
+
+    async def known(self) -> Node:
+        """As `node`, without waiting for a lock the first time."""
+        known = self.net.network.known_node(self.node_id)
+        return await self.net.bridge.do(lambda: self.node) if known is None else known
 
     def __getitem__(self, key: Key) -> AsyncVariable:
         """``node[0x6041]``, ``node["Statusword"]``, ``node[0x1018, 1]``, ``node["Identity Object"]["Vendor ID"]``.
@@ -103,7 +109,7 @@ class AsyncNode:
 
     async def identify(self) -> None:
         """Choose the dictionary by what the node says of itself, if it has none yet. Raise SdoTimeout, AdapterError."""
-        node = self.node
+        node = await self.known()
         if node.needs_identity:
             identity = await self.net.run(ask_identity(self.node_id))
             await asyncio.to_thread(node.identified, identity)  # it may have to read a file
@@ -146,7 +152,11 @@ class AsyncVariable:
         await self.node.download(found.index, found.subindex, raw, timeout_s=timeout_s)
 
     async def find(self) -> NodeVariable:
-        """Only what is not said in numbers needs the node's dictionary."""
+        """The blocking one. Only what is not said in numbers needs the node's dictionary.
+
+        Raises ObjectNotFound, SdoTimeout, AdapterError.
+        """
+        node = await self.node.known()
         key, *members = self.keys
         if isinstance(key, tuple):
             index, subindex = key
@@ -157,10 +167,10 @@ class AsyncVariable:
         for member in members:
             if isinstance(member, str):
                 await self.node.identify()
-                subindex = names.member(member, index, self.node.node.view.dictionary)
+                subindex = names.member(member, index, node.view.dictionary)
             elif isinstance(member, int):
                 subindex = member
-        found = self.node.node[index, subindex]
+        found = node[index, subindex]
         assert isinstance(found, NodeVariable)
         return found
 
@@ -173,7 +183,7 @@ class AsyncVariable:
                 return names.find(name, None)
             except ObjectNotFound:
                 raise silent from None
-        return names.find(name, self.node.node.view.dictionary)
+        return names.find(name, (await self.node.known()).view.dictionary)
 
 
 class AsyncNodePdo:
@@ -184,27 +194,34 @@ class AsyncNodePdo:
 
     def tpdo(self, number: int) -> AsyncPdo[Tpdo]:
         """What the node sends. Raise ValueError outside 1..512."""
-        return AsyncPdo(self.node, self.node.node.pdo.tpdo(number))
+        return AsyncPdo(self.node, number, lambda: self.node.node.pdo.tpdo(number))
 
     def rpdo(self, number: int) -> AsyncPdo[Rpdo]:
         """What the node receives. Raise ValueError outside 1..512."""
-        return AsyncPdo(self.node, self.node.node.pdo.rpdo(number))
+        return AsyncPdo(self.node, number, lambda: self.node.node.pdo.rpdo(number))
 
 
 class AsyncPdo(Generic[AnyPdo]):
-    """``pdo`` is the blocking one."""
+    """Made by ``node.pdo.tpdo(1)``."""
 
-    def __init__(self, node: AsyncNode, pdo: AnyPdo) -> None:
+    def __init__(self, node: AsyncNode, number: int, get: Callable[[], AnyPdo]) -> None:
+        if not 1 <= number <= MAX_PDOS:
+            raise ValueError(f"PDO number {number} is outside 1..{MAX_PDOS}")
         self.node = node
-        self.pdo = pdo
+        self._get = get
+
+    @property
+    def pdo(self) -> AnyPdo:
+        """The blocking one."""
+        return self._get()
 
     def samples(self) -> Stream[PdoSample]:
         """Every sample from now on; the device is asked for the mapping first, where that is possible.
 
         With ``async with`` the block begins when that is done.
         """
-        return Stream(self.node.net.bridge, self.pdo.subscribe, slow=True)
+        return Stream(self.node.net.bridge, lambda put: self.pdo.subscribe(put), slow=True)
 
     async def map(self, objects: Iterable[Mappable] | None, **settings: Any) -> PdoParameters:
         """As `Pdo.map`. Cancelling does not break it off: it is finished, or put back, on a thread."""
-        return await self.node.net.call(self.pdo.map, objects, **settings)
+        return await self.node.net.call(lambda: self.pdo.map(objects, **settings))

@@ -1,7 +1,8 @@
 """The one way from plans to a drive: its objects by number, its words, and the lock on what energises it.
 
 Every controlword of every plan goes through `DriveLink.control`. One that a drive could take for "enable operation"
-passes only while ``permitted`` is True, which the enabling call alone sets.
+passes only while ``permitted`` is True. The enabling call alone brings that about, and every stop ends it: one that
+comes while the drive is being enabled wins, whichever thread it comes from.
 """
 
 from __future__ import annotations
@@ -27,7 +28,12 @@ from opendiag.wire.sdo_abort import SdoAbortCode
 #: mode's own bits (4, 5, 6 and 9) are cleared: in some modes bit 4 begins a motion.
 KEPT = 0xFD00
 HALT = 0x0100
+#: Velocities up to this are the flicker of an encoder at standstill, where nothing better is known.
+STILL_SPEED = 64
+#: Why an enabling call went no further.
+STOPPED = "it was stopped while it was being enabled"
 _PROFILE = range(0x6000, 0x6800)
+_CONTROLWORDS = frozenset(CONTROLWORD + axis * AXIS_STEP for axis in range(MOST_AXES))
 _MISSING = (SdoAbortCode.NO_SUCH_OBJECT, SdoAbortCode.NO_SUCH_SUBINDEX)
 
 Describe = Callable[[int, int], "Variable | None"]
@@ -37,15 +43,22 @@ Describe = Callable[[int, int], "Variable | None"]
 class Timing:
     """How long things may take, in seconds.
 
-    ``state_s``: a change of state. ``stop_s``: a ramp to standstill. ``rest_s``: all that `make_safe` tries.
-    ``poll_s``: between two looks at the statusword. ``answer_s``: one SDO answer while a drive is brought to rest.
+    ``state_s``: a change of state. ``enable_s``: from "enable operation" to OPERATION ENABLED, brake and commutation
+    included. ``stop_s``: a ramp to standstill. ``rest_s``: all that `make_safe` tries. ``silence_s``: without an answer
+    for so long, it asks by NMT. ``poll_s``: between two looks at the statusword. ``answer_s``: one SDO answer while a
+    drive is brought to rest. ``edge_s``: how long the fault reset bit is 0 before it rises. ``look_s``: between two
+    looks at the position, to see whether it stands still.
     """
 
     state_s: float = 1.0
+    enable_s: float = 3.0
     stop_s: float = 5.0
-    rest_s: float = 5.0
+    rest_s: float = 8.0
+    silence_s: float = 0.5
     poll_s: float = 0.004
     answer_s: float = 0.1
+    edge_s: float = 0.01
+    look_s: float = 0.008
 
 
 class Words(Protocol):
@@ -63,6 +76,8 @@ class SdoWords:
 
     def read_status(self, link: DriveLink, timeout_s: float | None) -> Plan[int]:
         raw = yield SdoRead(link.node_id, link.index(STATUSWORD), 0, timeout_s)
+        if len(raw) < 2:
+            raise WireError("a statusword has 2 bytes", raw)
         return int.from_bytes(raw[:2], "little")
 
     def write_control(self, link: DriveLink, word: int, timeout_s: float | None) -> Plan[None]:
@@ -73,7 +88,10 @@ class DriveLink:
     """``axis`` counts from 0. ``describe`` gives the type of an object; without it, CiA 402's tables do.
 
     ``controlword`` is the last one that was written, ``statusword`` the last one read (None: none yet) and ``state``
-    what it means. ``booted_at`` tells when the drive booted, None where nobody heard it.
+    what it means; it was asked for at ``status_at``. ``booted_at`` tells when the drive booted, None where nobody heard
+    it. ``stops`` counts what ended the leave to energise, ``writes`` the controlwords. ``at_rest`` is what the last
+    `make_safe` came to; None while it runs, and before. ``still_window`` is how far the position may stray at
+    standstill, in its own counts, None where that is not known; ``still_speed`` what the velocity may show then.
     """
 
     def __init__(
@@ -97,8 +115,15 @@ class DriveLink:
         self.words: Words = words or SdoWords()
         self.vendor_id = vendor_id
         self.booted_at = booted_at
-        self.permitted = False
         self.controlword = 0
+        self.learned = False
+        self.stops = 0
+        self.writes = 0
+        self.at_rest: bool | None = None
+        self.still_window: int | None = None
+        self.still_speed = STILL_SPEED
+        self._leave = False
+        self._leave_since: float | None = None
         self.statusword: int | None = None
         self.status_at = float("-inf")
         self._describe = describe or builtin.get
@@ -111,6 +136,24 @@ class DriveLink:
     def state(self) -> PdsState | None:
         """By the last statusword; None for none, or for a pattern that is no state."""
         return None if self.statusword is None else pds_state(self.statusword)
+
+    # --- the leave to energise ---
+
+    @property
+    def permitted(self) -> bool:
+        """May words be sent that energise? Not any more after a stop, nor after the drive has booted."""
+        return self._leave and self.booted_at() == self._leave_since
+
+    def permit(self, stops: int) -> None:
+        """For the enabling call alone. ``stops`` is what `stops` was when it began. Raise NotPermitted if it rose."""
+        if self.stops != stops:
+            raise NotPermitted(self.node_id, COMMAND_WORDS[Command.ENABLE_OPERATION], STOPPED)
+        self._leave, self._leave_since = True, self.booted_at()
+
+    def revoke(self) -> None:
+        """Nothing that energises is sent from now on, not even by an enabling call that has begun."""
+        self.stops += 1
+        self._leave = False
 
     # --- objects ---
 
@@ -133,7 +176,7 @@ class DriveLink:
 
     def write(self, index: int, value: Value, subindex: int = 0, timeout_s: float | None = None) -> Plan[None]:
         """Raise SdoError; WireError for a value that its type cannot hold, before anything is sent."""
-        if index == CONTROLWORD:
+        if self.index(index) in _CONTROLWORDS:
             raise WireError("the controlword goes through `control`")
         variable = self._variable(index, subindex)
         if variable is None:
@@ -151,6 +194,10 @@ class DriveLink:
             return False
         return True
 
+    def variable(self, index: int, subindex: int = 0) -> Variable | None:
+        """What is known of an object without asking: its type, and the limits that its dictionary gives."""
+        return self._variable(index, subindex)
+
     def _variable(self, index: int, subindex: int) -> Variable | None:
         return self._describe(self.index(index), subindex) or builtin.get(self.index(index), subindex)
 
@@ -158,9 +205,9 @@ class DriveLink:
 
     def status(self, timeout_s: float | None = None) -> Plan[int]:
         """Read the statusword. Raise SdoError."""
+        asked_at = yield Now()
         word = yield from self.words.read_status(self, timeout_s)
-        self.statusword = word
-        self.status_at = yield Now()
+        self.statusword, self.status_at = word, asked_at
         return word
 
     def control(self, word: int, timeout_s: float | None = None) -> Plan[None]:
@@ -168,6 +215,7 @@ class DriveLink:
         if energises(word) and not self.permitted:
             raise NotPermitted(self.node_id, word)
         self.controlword = word
+        self.writes += 1
         yield from self.words.write_control(self, word, timeout_s)
 
     def command(self, command: Command, timeout_s: float | None = None) -> Plan[None]:
@@ -190,7 +238,7 @@ class DriveLink:
         state = self.state
         if state is PdsState.OPERATION_ENABLED and self.permitted:
             return word
-        self.permitted = False
+        self.revoke()
         if state in (PdsState.FAULT, PdsState.FAULT_REACTION_ACTIVE):
             raise (yield from self.fault(during))
         shown = state.value if state is not None else f"no state ({word:04X}h)"

@@ -95,15 +95,16 @@ class NotEnabled(DriveError, RuntimeError):
 
 
 class NotPermitted(DriveError, RuntimeError):
-    """A controlword that would energise the drive, where nobody asked for that. It was not sent."""
+    """A controlword that would energise the drive, where nobody asked for that, or a stop came. It was not sent."""
 
-    def __init__(self, node_id: int, controlword: int) -> None:
-        super().__init__(node_id, controlword)
+    def __init__(self, node_id: int, controlword: int, reason: str = "nobody asked for that") -> None:
+        super().__init__(node_id, controlword, reason)
         self.controlword = controlword
+        self.reason = reason
 
     @property
     def summary(self) -> str:
-        return f"controlword {self.controlword:04X}h would energise it, and nobody asked for that; it was not sent"
+        return f"controlword {self.controlword:04X}h would energise it, and {self.reason}; it was not sent"
 
 
 class ModeRefused(DriveError):

@@ -12,6 +12,7 @@ from opendiag.services.base import Machine
 from opendiag.services.guarding import GuardedNode, GuardingMaster
 from opendiag.services.heartbeat import BootedUp, ErrorControlMalformed, NodeLife, StateChanged
 from opendiag.services.sync import SyncConsumer
+from opendiag.services.time_stamp import TimeConsumer
 from opendiag.wire.cob_id import CobId
 from opendiag.wire.nmt import ALL_NODES, NmtCommand, NmtMessage
 
@@ -85,6 +86,8 @@ class Monitor:
             self._pump.add(self._beats, _EMCY + node_id)
             self._pump.add(self._errors, _EMCY + node_id)
         self.syncs: SyncConsumer = self._sync_machine(CobId(_EMCY))
+        self.times = TimeConsumer()
+        self._pump.add(self.times, self.times.cob.can_id)
         self._pump.listen(self)
 
     # --- as a listener of the pump ---
@@ -171,7 +174,9 @@ class Monitor:
     def _beat(self, frame: Frame, now: float) -> None:
         node_id = frame.can_id & 0x7F
         beats = self._restarting.get(node_id)
-        if beats is not None:  # one may have been on its way still; a node without boot-up is known by the next
+        if (
+            beats is not None and frame.can_id > _ERROR_CONTROL
+        ):  # one may have been on its way still; a node without boot-up is known by the next
             self._restarting[node_id] = beats + 1
             if beats:
                 self._restarted(node_id)
@@ -286,7 +291,9 @@ class Monitor:
             return  # the heartbeat consumer hears the same frame, and tells it
         if isinstance(event, BootedUp):
             self._network.started(event.node_id)
-            self._restarted(event.node_id)
+            # A node that has booted by itself is held to the period it had: it may have lost its configuration.
+            if event.node_id in self._restarting or self._consumer_time(event.node_id) is not None:
+                self._restarted(event.node_id)
         elif isinstance(event, StateChanged) and event.before is None:
             life = self.heartbeats.nodes.get(event.node_id)
             if life is not None and not life.supervised:

@@ -118,7 +118,7 @@ class Pdo:
         last = self._channel.last
         if last is None:
             return None
-        reading, frame, now = last
+        _, reading, frame, now = last
         return reading.sample(frame, now)
 
     def _ask_quietly(self) -> None:

@@ -149,7 +149,11 @@ class Rpdo(Pdo):
             missing = [field.name for field in layout.fields if field.offset not in self._values]
             if missing:
                 raise ValueRefused(self.text, f"no value for {', '.join(missing)}: set it, or load() the device's")
-            self._ready = self._frame(layout.encode([self._values[field.offset] for field in layout.fields]))
+            try:
+                data = layout.encode([self._values[field.offset] for field in layout.fields])
+            except WireError as error:  # the dictionary is another one since they were set
+                raise ValueRefused(self.text, error.reason) from error
+            self._ready = self._frame(data)
         return self._ready
 
     def every(self, period_s: float) -> Cycle:

@@ -7,6 +7,7 @@ from the next frame on.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from opendiag.decode.sdo_observer import SdoObserver
 from opendiag.decode.sdo_records import sdo_record
 from opendiag.diagnose.pdo_why_facts import default_cob
 from opendiag.frame import Frame
-from opendiag.master.pdo_sample import PdoSample, PdoStream, Reading
+from opendiag.master.pdo_sample import BACKLOG, PdoSample, PdoStream, Reading
 from opendiag.master.streams import sent_frame
 from opendiag.services.pdo_parameters import PdoParameters
 from opendiag.wire.pdo import communication_index, mapping_index
@@ -28,11 +29,12 @@ _LOG = logging.getLogger("opendiag")
 _ERROR_CONTROL = 0x700
 Callback = Callable[[PdoSample], object]
 _Handler = Callable[[Frame, float], None]
-_Item = tuple[Reading, Frame, float]
+#: What waits for the callbacks: of which PDO, how it is read, the frame, and when it came.
+_Item = tuple["PdoChannel", Reading, Frame, float]
 
 
 class PdoChannel:
-    """One PDO of one node: how it is read now, and who listens. All of it under the pump's lock but for `deliver`.
+    """One PDO of one node: how it is read now, and who listens. All of it under the pump's lock.
 
     ``was_read``: the device was asked for its parameters since it started.
     """
@@ -45,8 +47,8 @@ class PdoChannel:
         self.was_read = False
         self.last: _Item | None = None
         self.on_change: Callable[[], None] | None = None
-        self._post = traffic.network.dispatcher.post
-        self._callbacks: tuple[Callback, ...] = ()
+        self._waiting = traffic.waiting
+        self.subscriptions: tuple[_Subscription, ...] = ()
         self._streams: tuple[PdoStream, ...] = ()
         self.reading = self._read()
 
@@ -79,12 +81,12 @@ class PdoChannel:
         subscription = _Subscription(callback)
         with network.pump.lock:
             network.pump.check_open()
-            self._callbacks = (*self._callbacks, subscription)
+            self.subscriptions = (*self.subscriptions, subscription)
 
         def end() -> None:
             subscription.active = False
             with network.pump.lock:
-                self._callbacks = tuple(other for other in self._callbacks if other is not subscription)
+                self.subscriptions = tuple(other for other in self.subscriptions if other is not subscription)
 
         return end
 
@@ -107,23 +109,19 @@ class PdoChannel:
     def receive(self, frame: Frame, now: float) -> None:
         """A frame with its CAN-ID."""
         reading = self.reading
-        if frame.remote or frame.error or frame.extended != reading.parameters.cob.extended:
+        if frame.extended != reading.extended or frame.remote or frame.error:
             return
-        self.last = item = reading, frame, now
-        if self._callbacks:
-            self._post(self.deliver, item)
+        self.last = item = self, reading, frame, now
+        if self.subscriptions:
+            traffic, waiting = self.traffic, self._waiting
+            if len(waiting) < BACKLOG:
+                waiting.append(item)
+            else:
+                traffic.lose()
+            if not traffic.posted:
+                traffic.post()
         for stream in self._streams:
             stream.put(reading, frame, now)
-
-    def deliver(self, item: _Item) -> None:
-        """Runs where callbacks run."""
-        reading, frame, now = item
-        sample = reading.sample(frame, now)
-        for callback in self._callbacks:
-            try:
-                callback(sample)
-            except Exception:
-                _LOG.exception("callback %r failed on %s of node %d", callback, sample.name, sample.node_id)
 
 
 class _Subscription:
@@ -135,13 +133,6 @@ class _Subscription:
         self.function = function
         self.active = True
 
-    def __call__(self, sample: PdoSample) -> None:
-        if self.active:
-            self.function(sample)
-
-    def __repr__(self) -> str:
-        return repr(self.function)
-
 
 def _with_default_id(parameters: PdoParameters, node_id: int) -> PdoParameters:
     """Nobody has said its COB-ID: the first four have one by default (CiA 301)."""
@@ -150,13 +141,19 @@ def _with_default_id(parameters: PdoParameters, node_id: int) -> PdoParameters:
 
 
 class PdoTraffic:
-    """Made with the first PDO that somebody asks for. It hears every frame of the bus."""
+    """Made with the first PDO that somebody asks for. It hears every frame of the bus.
+
+    ``lost`` counts samples that came while ``BACKLOG`` were waiting for slow callbacks: the oldest are kept.
+    """
 
     def __init__(self, network: Network) -> None:
         self.network = network
         self._channels: dict[tuple[int, bool, int], PdoChannel] = {}
-        self._handlers: dict[int, tuple[_Handler, ...]] = {}
+        self._handlers: dict[int, _Handler] = {}
         self._learners: dict[int, _Learner] = {}
+        self.waiting: deque[_Item] = deque()
+        self.posted = False
+        self.lost = 0
         network.pump.listen(self)
 
     def channel(self, node: Node, transmit: bool, number: int) -> PdoChannel:
@@ -204,23 +201,59 @@ class PdoTraffic:
             put(sdo.request_id, learner.request)
             put(sdo.response_id, learner.response)
             put(_ERROR_CONTROL + learner.node.node_id, learner.error_control)
-        self._handlers = handlers
+        self._handlers = {can_id: found[0] if len(found) == 1 else _each(found) for can_id, found in handlers.items()}
+
+    # --- to the callbacks ---
+
+    def post(self) -> None:
+        """Have what waits delivered. What comes while callbacks run waits for the same call of `_deliver`."""
+        self.posted = True
+        self.network.dispatcher.post(self._deliver, None)
+
+    def lose(self) -> None:
+        """One more than may wait."""
+        if not self.lost:
+            _LOG.warning("callbacks are slower than the bus: PDO samples are lost for them")
+        self.lost += 1
+
+    def _deliver(self, _: None) -> None:
+        """Runs where callbacks run. One that raises is logged; the others never notice."""
+        self.posted = False  # before the first look: what comes after the last one is posted anew
+        waiting = self.waiting
+        for _number in range(len(waiting)):
+            channel, reading, frame, now = waiting.popleft()
+            sample = reading.sample(frame, now)
+            for subscription in channel.subscriptions:
+                try:
+                    if subscription.active:
+                        subscription.function(sample)
+                except Exception:
+                    _LOG.exception("callback %r failed on %s", subscription.function, sample.name)
 
     # --- as the pump's listener ---
 
     def received(self, frame: Frame, now: float) -> None:
-        for handler in self._handlers.get(frame.can_id, ()):
+        handler = self._handlers.get(frame.can_id)
+        if handler is not None:
             handler(frame, now)
 
     def sent(self, frame: Frame, now: float) -> None:
-        handlers = self._handlers.get(frame.can_id)
-        if handlers is not None:
-            own = sent_frame(frame, now)
-            for handler in handlers:
-                handler(own, now)
+        handler = self._handlers.get(frame.can_id)
+        if handler is not None:
+            handler(sent_frame(frame, now), now)
 
     def send_failed(self, frame: Frame, reason: str, now: float) -> None:
         pass
+
+
+def _each(handlers: tuple[_Handler, ...]) -> _Handler:
+    """All of them, one after the other."""
+
+    def handle(frame: Frame, now: float) -> None:
+        for handler in handlers:
+            handler(frame, now)
+
+    return handle
 
 
 class _Learner:

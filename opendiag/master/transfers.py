@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ from opendiag.services.sdo_transfer import SdoTransfer
 
 if TYPE_CHECKING:
     from opendiag.master.node import Node
+
+
+_LOG = logging.getLogger("opendiag")
 
 
 class Endings:
@@ -35,7 +39,10 @@ class Endings:
 
     def ended(self, transfer: SdoTransfer) -> None:
         for callback in self._callbacks.pop(transfer, ()):
-            callback()
+            try:
+                callback()
+            except Exception:  # the caller's: it must not end the reading of the bus
+                _LOG.exception("callback %r failed at the end of a transfer", callback)
 
     def bus_failed(self) -> None:
         """No transfer will end in any other way than it has now."""

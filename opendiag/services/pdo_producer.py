@@ -16,6 +16,7 @@ COB-ID forbids it, but never by a type that SYNC alone sends.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from opendiag.frame import Frame
@@ -67,15 +68,8 @@ class TPdo:
     def configure(self, parameters: PdoParameters, now: float) -> None:
         """Take other parameters. What is sent next does not come sooner than the inhibit time after the last."""
         before, self.parameters = self.parameters, parameters
-        same = (before.cob, before.entries, before.multiplexed) == (
-            parameters.cob,
-            parameters.entries,
-            parameters.multiplexed,
-        )
-        if not same or before.transmission_type != parameters.transmission_type:
+        if replace(before, inhibit_s=parameters.inhibit_s, event_s=parameters.event_s) != parameters:
             self._forget()
-        elif before.sync_start != parameters.sync_start:
-            self._count = None
 
     def start(self) -> None:
         """The node is OPERATIONAL."""

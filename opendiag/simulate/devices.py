@@ -10,6 +10,8 @@ from opendiag.errors import BadInterface, DictionaryFileError
 from opendiag.frame import Frame
 from opendiag.simulate.drive import SimDrive
 from opendiag.simulate.node import SimNode
+from opendiag.simulate.servo import NAME as SERVO
+from opendiag.simulate.servo import servo_dictionary
 from opendiag.simulate.stepim import NODE_ID, StepIM
 
 _STEPIM = "stepim"
@@ -19,7 +21,7 @@ _DEFAULT_NODE_ID = 1
 
 
 def make_device(name: str, node_id: int | None = None, seed: int = 0) -> SimNode:
-    """Make a device of the bundled dictionary ``name``, or of the EDS or DCF at this path.
+    """Make a device of the bundled dictionary ``name``, or of the EDS or DCF at this path; "servo": one of no make.
 
     A dictionary of drive profile 402 becomes a drive with a motor, that of a StepIM a `StepIM`. Without ``node_id``
     it is the one in the DCF, 101 for a StepIM, else 1. ``seed`` decides whatever happens by chance.
@@ -29,7 +31,7 @@ def make_device(name: str, node_id: int | None = None, seed: int = 0) -> SimNode
     """
     if not name:
         raise BadInterface(name, "name a device to simulate, such as stepim or the path of an EDS")
-    dictionary = load(name)
+    dictionary = servo_dictionary() if name.lower() == SERVO else load(name)
     if not len(dictionary):
         raise DictionaryFileError(name, None, "this EDS has no objects, there is nothing to simulate")
     stepim = name.lower() == _STEPIM or _identity(dictionary) == _STEPIM_IDENTITY

@@ -1,54 +1,64 @@
-"""A CiA 402 drive in memory: a `SimNode` with a state machine, modes of operation, a motor and its measurements."""
+"""A CiA 402 drive in memory: a `SimNode` with one or more axes, each a state machine with modes and a motor.
+
+What happens to a moving axis when the connection is lost is object 6007h: heartbeat or life guarding lost, the node no
+longer OPERATIONAL, bus-off. In the modes that take a set-point with each SYNC, a missing SYNC is an error of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 
 from opendiag.cia402.modes import Mode
+from opendiag.cia402.objects import AXIS_STEP, MOST_AXES
 from opendiag.cia402.states import PdsState
-from opendiag.dictionary.datatypes import byte_width, integer_range
 from opendiag.dictionary.library import load
 from opendiag.dictionary.model import ObjectDictionary
-from opendiag.errors import SdoRefusal
-from opendiag.simulate.drive_axis import Axis, DriveUnits
-from opendiag.simulate.drive_homing import Homing, Switches
-from opendiag.simulate.drive_modes import HALT, MODES, STANDING, ModeOfOperation
+from opendiag.frame import Frame
+from opendiag.simulate.drive_axis import Axis
+from opendiag.simulate.drive_monitor import DriveCodes, Monitor
+from opendiag.simulate.drive_servo import Servo
+from opendiag.simulate.drive_units import DriveObjects, DriveUnits
+from opendiag.simulate.drive_world import Switches
 from opendiag.simulate.motor import Motor
 from opendiag.simulate.node import SimNode
 from opendiag.simulate.node_quirks import NodeQuirks
-from opendiag.simulate.pds import Pds, Stop
-from opendiag.wire.sdo_abort import SdoAbortCode
+from opendiag.simulate.pds import Pds
+from opendiag.wire.nmt import NmtState
 
-#: Seconds between two looks at a motor that is under control.
-LOOK_S = 0.005
-MODE_UNKNOWN = -1
-_SUPPORTED_MODES = 0x6502
-_VOLTAGE, _WARNING, _REMOTE, _LIMIT = 1 << 4, 1 << 7, 1 << 9, 1 << 11
-UNDER_VOLTAGE, OVER_VOLTAGE, TOO_HOT, FOLLOWING_ERROR = 0x3120, 0x3110, 0x4310, 0x8611
-#: Bits of the error register 1001h that belong to these errors, the generic one included.
-_REGISTER = {UNDER_VOLTAGE: 0x05, OVER_VOLTAGE: 0x05, TOO_HOT: 0x09, FOLLOWING_ERROR: 0x21}
-_UNDER_VOLTAGE_LIMIT, _OVER_VOLTAGE_LIMIT = 0x20CF, 0x20A1
-_DEFAULT_LIMITS_MV = {_UNDER_VOLTAGE_LIMIT: 12_600, _OVER_VOLTAGE_LIMIT: 56_000}
-_WARM_C, _HOT_C = 75.0, 85.0
-_OPTION_DEFAULTS = {0x605A: 2, 0x605B: 0, 0x605C: 1, 0x605E: 2}
-_CURRENT, _BUS, _SPEED = 1, 2, 3
-
-
-def supported_drive_modes(modes: tuple[int, ...]) -> int:
-    """The value of 6502h."""
-    return sum(1 << mode - 1 for mode in modes if mode > 0)
+_ABORT_CONNECTION = 0x6007
+_NOTHING, _FAULT, _DISABLE_VOLTAGE, _QUICK_STOP = 0, 1, 2, 3
+_WORDS = {_DISABLE_VOLTAGE: 0x00, _QUICK_STOP: 0x02}
+_BUS_OFF = 0x8140
+_LAST_SYNCHRONOUS = 240
+#: A drive without an object for it: how many interpolation times without a SYNC, and at least how long.
+_LOST_SYNCS, _SYNC_S = 10, 0.02
+#: The object that a mode cannot do without, for drives whose 6502h says nothing.
+_NEEDS = {
+    Mode.PP: 0x607A,
+    Mode.VL: 0x6042,
+    Mode.PV: 0x60FF,
+    Mode.TQ: 0x6071,
+    Mode.HM: 0x6098,
+    Mode.IP: 0x60C1,
+    Mode.CSP: 0x607A,
+    Mode.CSV: 0x60FF,
+    Mode.CST: 0x6071,
+}
+_DRIVING = (PdsState.SWITCHED_ON, PdsState.OPERATION_ENABLED, PdsState.QUICK_STOP_ACTIVE)
 
 
 class SimDrive(SimNode):
     """``motor`` may be given to share or to prepare it; ``units`` say what the objects count.
 
-    ``switches`` (limit and home switch) and ``motor`` (``held``, ``stops``, ``load_torque``) are the world around it:
-    change them at any time.
+    ``axes`` are as many as the dictionary has controlwords (6040h + k * 800h), each with its own motor; what the drive
+    itself shows (``motor``, ``switches``, ``pds``, ...) is the first one's. ``switches`` and ``motor`` (``held``,
+    ``stops``, ``load_torque``, ``brake_torque``) are the world around it: change them at any time.
     """
 
-    modes: tuple[int, ...] = (Mode.PP, Mode.PV, Mode.TQ, Mode.HM, Mode.IP, Mode.CSP)
     units = DriveUnits()
+    objects = DriveObjects()
+    codes = DriveCodes()
 
     def __init__(
         self,
@@ -63,309 +73,254 @@ class SimDrive(SimNode):
         quirks = quirks or NodeQuirks()
         found = load(dictionary) if isinstance(dictionary, str) else dictionary
         if quirks.no_supported_modes:
-            found = replace(found, objects={i: o for i, o in found.objects.items() if i != _SUPPORTED_MODES})
+            found = replace(found, objects={i: o for i, o in found.objects.items() if i != 0x6502})
         super().__init__(found, node_id, quirks=quirks, sdo_latency_s=sdo_latency_s, seed=seed)
-        self.motor = Motor(seed=seed) if motor is None else motor
-        self.switches = Switches()
-        self.axis = Axis(self.store, self.motor, self.units)
-        self.pds = Pds(self._option, self._state_changed, lambda: self.cause() is None)
-        self._mode: ModeOfOperation = ModeOfOperation(self.axis)
-        self.mode_display = 0
-        self._mode_wanted = 0
-        self._mode_at: float | None = None
-        self._look_at: float | None = None
-        self._error_since: float | None = None
-        self._awake = False
-        self._commanded = 0.0
-        self._connect()
+        numbers = [k for k in range(MOST_AXES) if (0x6040 + k * AXIS_STEP, 0) in self.store.variables]
+        motors = {k: Motor(seed=seed + k) for k in numbers or [0]}
+        if motor is not None:
+            motors[min(motors)] = motor
+        self.axes = [self._servo(k, made) for k, made in motors.items()]
+        self._first = self.axes[0]
+        self._sync_at: float | None = None
+        self._sync_allowed_s = 0.0
 
-    # --- objects ----------------------------------------------------------------------------------------------------
+    def _servo(self, number: int, motor: Motor) -> Servo:
+        axis = Axis(self.store, motor, self.units, self.objects, number)
+        switches = Switches()
+        monitor = Monitor(axis, switches, self.codes)
+        return Servo(axis, switches, monitor, self.modes_of(axis), self.quirks, self._tell)
 
-    def _connect(self) -> None:
-        """Tie the objects to the machine behind them."""
-        if not self.axis.value(_SUPPORTED_MODES):
-            self.live(_SUPPORTED_MODES, lambda: supported_drive_modes(self.modes))
-        for index, hook in ((0x6040, self._controlword), (0x6060, self._mode_asked)):
-            if (index, 0) in self.store.variables:
-                self.store.on_write(index, 0, hook)
-        motor, axis, units = self.motor, self.axis, self.units
-        self.live(0x6041, lambda: self.statusword)
-        self.live(0x6061, lambda: self.mode_display)
-        self.live(0x6062, lambda: axis.counts(axis.demand.position), wrap=True)
-        self.live(0x6063, self.position, wrap=True)
-        self.live(0x6064, self.position, wrap=True)
-        self.live(0x606B, lambda: axis.demand.velocity * units.velocity_per_turn_s if self.energised else 0)
-        self.live(0x606C, self.velocity)
-        self.live(0x6074, lambda: axis.a_to_torque(self._commanded) if self.energised else 0)
-        self.live(0x6077, lambda: axis.a_to_torque(motor.current))
-        self.live(0x6078, lambda: axis.a_to_torque(self.current()))
-        self.live(0x6079, lambda: (motor.bus + motor.noise(_BUS, 0.02)) * 1000)
-        self.live(0x60F4, lambda: self.following_error)
-        self.live(0x60FA, lambda: axis.demand.velocity * units.velocity_per_turn_s if self.energised else 0)
-        self.live(0x60FC, lambda: axis.counts(axis.demand.position), wrap=True)
-        self.live(0x60FD, self._inputs)
+    def modes_of(self, axis: Axis) -> tuple[int, ...]:
+        """What 6502h says, else the modes whose objects are there; within the limits of 6060h."""
+        supported = axis.value(0x6502) & 0xFFFF
+        found = [mode for mode in _NEEDS if supported >> mode - 1 & 1]
+        found = found or [mode for mode, index in _NEEDS.items() if axis.has(index, 1 if index == 0x60C1 else 0)]
+        variable = self.store.variables.get((axis.index(0x6060), 0))
+        low, high = (None, None) if variable is None else (variable.low, variable.high)
+        found = [mode for mode in found if not isinstance(high, int) or mode <= high]
+        return tuple(mode for mode in found if not isinstance(low, int) or mode >= low)
 
-    def live(self, index: int, read: Callable[[], float], subindex: int = 0, *, wrap: bool = False) -> None:
-        """Let an object show ``read()`` as it is at that moment, where the dictionary has the object.
+    def _tell(self, code: int, register: int, now: float) -> None:
+        self.emcy(code, register, b"", now)
 
-        A number that does not fit is bounded, or counts on from the other end (``wrap``).
-        """
-        variable = self.store.variables.get((index, subindex))
-        span = None if variable is None else integer_range(variable.data_type)
-        if variable is None or span is None:
-            return
-        low, high = span
-        width = byte_width(variable.data_type) or 1
-
-        def hook(now: float) -> bytes:
-            self.advance(now)
-            number = round(read())
-            number = (number - low) % (high - low + 1) + low if wrap else min(max(number, low), high)
-            return number.to_bytes(width, "little", signed=low < 0)
-
-        self.store.on_read(index, subindex, hook)
-
-    def position(self) -> int:
-        """Counts, as 6064h shows them."""
-        return self.axis.counts(self.motor.position)
-
-    def velocity(self) -> float:
-        """In the units of 606Ch, with the noise of a real measurement while the motor is under control."""
-        noise = self.motor.noise(_SPEED, 0.004) if self.energised else 0.0
-        return (self.motor.velocity + noise) * self.units.velocity_per_turn_s
-
-    def current(self) -> float:
-        """Measured current in A."""
-        return self.motor.current + self.motor.noise(_CURRENT, 0.012 if self.energised else 0.003)
+    # --- the first axis ---------------------------------------------------------------------------------------------
 
     @property
-    def energised(self) -> bool:
-        """Whether current is driven through the motor."""
-        return self.motor.energised
+    def motor(self) -> Motor:
+        return self._first.motor
 
     @property
-    def following_error(self) -> int:
-        """Counts between demand and position; 0 in modes without a position demand."""
-        if not self.energised or not self._mode.follows:
-            return 0
-        return round((self.axis.demand.position - self.motor.position) * self.units.counts_per_turn)
+    def switches(self) -> Switches:
+        return self._first.switches
 
-    def _inputs(self) -> int:
-        position, switches = self.motor.position, self.switches
-        home = abs(position - switches.home) < 0.05
-        return (position <= switches.negative) | (position >= switches.positive) << 1 | home << 2
+    @property
+    def axis(self) -> Axis:
+        return self._first.axis
 
-    # --- controlword, statusword, mode ------------------------------------------------------------------------------
+    @property
+    def pds(self) -> Pds:
+        return self._first.pds
 
-    def _option(self, index: int) -> int:
-        return self.axis.value(index, 0, _OPTION_DEFAULTS.get(index, 0))
+    @property
+    def modes(self) -> tuple[int, ...]:
+        """What 6060h takes, beside 0 and the manufacturer's."""
+        return self._first.modes
 
-    def _controlword(self, data: bytes, now: float) -> float:
-        self.advance(now)
-        before, word = self.axis.controlword, int.from_bytes(data, "little")
-        self.axis.controlword = word
-        enabled = self.pds.state is PdsState.OPERATION_ENABLED
-        self.pds.write(word, now)
-        self._energise(now)
-        if enabled and self.pds.state is PdsState.OPERATION_ENABLED:
-            self._mode.command(before, word)
-        return 0.0
-
-    def _mode_asked(self, data: bytes, now: float) -> float:
-        self.advance(now)
-        mode = self.axis.value(0x6060)
-        if mode > 0 and mode not in self.modes:
-            raise SdoRefusal(SdoAbortCode.INVALID_VALUE)
-        if self.quirks.halt_blocks_modes and self.axis.controlword & HALT:
-            raise SdoRefusal(SdoAbortCode.DEVICE_STATE)
-        if mode == self._mode_wanted:  # a master that writes it by PDO does so all the time
-            return 0.0
-        self._mode_wanted = mode
-        if self.quirks.mode_unknown_s:
-            self.mode_display = MODE_UNKNOWN
-            self._mode_at = now + self.quirks.mode_unknown_s
-        else:
-            self._set_mode(mode)
-        return 0.0
-
-    def _set_mode(self, mode: int) -> None:
-        self._mode_at = None
-        self._mode_wanted = mode
-        if mode == self.mode_display:
-            return
-        self.mode_display = mode
-        if mode == Mode.HM:
-            self._mode = Homing(self.axis, self.switches, self.quirks.homing_without_reached)
-        else:
-            self._mode = MODES.get(mode, ModeOfOperation)(self.axis)
-        self._mode.enter()
+    @property
+    def mode_display(self) -> int:
+        """6061h."""
+        return self._first.mode_display
 
     @property
     def statusword(self) -> int:
-        word = self.pds.status | _REMOTE
-        if self._supplied and not self.quirks.no_voltage_bit:
-            word |= _VOLTAGE
-        if self.motor.temperature > _WARM_C:
-            word |= _WARNING
-        if self.pds.state is PdsState.OPERATION_ENABLED:
-            word |= self._mode.status()
-            word |= _LIMIT if self.axis.cascade.limited else 0
-        elif self.pds.state is PdsState.QUICK_STOP_ACTIVE and self._standing:
-            word |= 1 << 10
-        return word
+        """6041h."""
+        return self._first.statusword
 
     @property
-    def _standing(self) -> bool:
-        return abs(self.motor.velocity) < STANDING
+    def energised(self) -> bool:
+        """Whether current is driven through a motor."""
+        return any(servo.energised for servo in self.axes)
 
     @property
-    def _supplied(self) -> bool:
-        return self.motor.bus * 1000 >= self._limit_mv(_UNDER_VOLTAGE_LIMIT)
+    def following_error(self) -> int:
+        """60F4h."""
+        return self._first.following_error
 
-    def _limit_mv(self, index: int) -> int:
-        return self.axis.value(index) or _DEFAULT_LIMITS_MV[index]
+    @property
+    def monitor(self) -> Monitor:
+        """I2t, warnings and causes of faults."""
+        return self._first.monitor
 
-    # --- power stage ------------------------------------------------------------------------------------------------
+    @property
+    def brake_closed(self) -> bool:
+        """The holding brake, where the motor has one."""
+        return self.motor.braked
 
-    def _state_changed(self, state: PdsState, now: float) -> None:
-        if state is PdsState.OPERATION_ENABLED:
-            if self.motor.control is None:
-                self._take_hold()
-            self._mode.enter()
-        elif state is PdsState.SWITCH_ON_DISABLED and self.pds.made[-1:] == [15]:
-            self._set("603F", 0)
-            self.emcy(0, 0, b"", now)
+    @property
+    def outputs(self) -> int:
+        """What the digital outputs 60FEh are: those of the master that its mask lets through, and the brake."""
+        mask = self.axis.value(0x60FE, 2) if self.axis.has(0x60FE, 2) else 0xFFFF_FFFF
+        return self._first.brake.shown(self.axis.value(0x60FE, 1) & mask)
 
-    def _set(self, index: str, value: int) -> None:
-        key = int(index, 16), 0
-        if key in self.store.variables:
-            self.store.set(*key, value)
+    def position(self) -> int:
+        """As 6064h shows it."""
+        return self._first.position()
 
-    def _take_hold(self) -> None:
-        self.axis.demand.take(self.motor)
-        self.axis.cascade.reset()
-        self.axis.cascade.limited = False
+    def velocity(self) -> float:
+        """As 606Ch shows it, with the noise of a measurement."""
+        return self._first.velocity()
 
-    def _energise(self, now: float) -> None:
-        """Let the power stage do what the state asks for."""
-        if not self.pds.energised:
-            self.motor.control = None
-            self._look_at = None
-            self._error_since = None
-        elif self.motor.control is None:
-            self.motor.control = self._command_current
-            self._look_at = now + LOOK_S
+    def current(self) -> float:
+        """Measured current in A."""
+        return self._first.current()
 
-    def _command_current(self) -> float:
-        self._commanded = self._regulate()
-        return self._commanded
+    def live(self, index: int, read: Callable[[], float], subindex: int = 0, *, wrap: bool = False) -> None:
+        """Let an object show ``read()`` as it is at that moment; see `Servo.live`."""
+        self._first.live(index, read, subindex, wrap=wrap)
 
-    def _regulate(self) -> float:
-        """One step of control: what the state machine wants comes before the mode."""
-        axis, stop = self.axis, self.pds.stop
-        if stop is not None:
-            axis.brake(axis.deceleration if stop is Stop.SLOW else axis.quick_deceleration)
-            return axis.regulate()
-        if self._mode.halted:
-            axis.brake(axis.deceleration)
-            return axis.regulate()
-        return self._mode.step()
-
-    # --- faults -----------------------------------------------------------------------------------------------------
+    # --- faults and what else a test may do to it -------------------------------------------------------------------
 
     def cause(self) -> int | None:
         """The error that the measurements ask for now."""
-        bus = self.motor.bus * 1000
-        if bus < self._limit_mv(_UNDER_VOLTAGE_LIMIT):
-            return UNDER_VOLTAGE
-        if bus > self._limit_mv(_OVER_VOLTAGE_LIMIT):
-            return OVER_VOLTAGE
-        return TOO_HOT if self.motor.temperature > _HOT_C else None
+        return self._first.monitor.cause()
 
     def fault(self, code: int, now: float, register: int | None = None) -> None:
-        """Go into FAULT with this error code: 603Fh, 1001h, 1003h and EMCY tell it. Ignored in a fault."""
-        if self.pds.state in (PdsState.FAULT, PdsState.FAULT_REACTION_ACTIVE):
-            return
-        self.advance(now)
-        self._set("603F", code)
-        self.pds.fault(now, coast=code in (UNDER_VOLTAGE, OVER_VOLTAGE))
-        self._energise(now)
-        self.emcy(code, _REGISTER.get(code, 0x01) if register is None else register, b"", now)
+        """Put the first axis into FAULT with this error code; see `Servo.fault`."""
+        self._first.fault(code, now, register)
 
-    def _look(self, now: float) -> None:
-        code = self.cause()
-        if code is None and self._lags(now):
-            code = FOLLOWING_ERROR
-        if code is not None and self.pds.state is not PdsState.NOT_READY_TO_SWITCH_ON:
-            self.fault(code, now)
+    def inject(self, code: int, *, lasting: bool = False, axis: int = 0) -> None:
+        """A fault with this code as soon as time goes on. ``lasting``: no reset helps until `clear`."""
+        servo = self.axes[axis]
+        if lasting:
+            servo.monitor.lasting.add(code)
+        servo.inject(code)
 
-    def _lags(self, now: float) -> bool:
-        """Whether the following error has been outside of its window for longer than 6066h allows."""
-        mode = self._mode
-        searching = isinstance(mode, Homing) and mode.searching
-        enabled = self.pds.state is PdsState.OPERATION_ENABLED
-        self.axis.look(self.energised and enabled and mode.follows and not searching)
-        if not self.axis.outside_window:
-            self._error_since = None
-            return False
-        self._error_since = now if self._error_since is None else self._error_since
-        return now - self._error_since >= self.axis.value(0x6066) / 1000
+    def clear(self, code: int | None = None, *, axis: int = 0) -> None:
+        """The cause of a lasting fault is gone; without a code, of all."""
+        lasting = self.axes[axis].monitor.lasting
+        lasting.intersection_update(() if code is None else lasting - {code})
+
+    def warn(self, code: int, on: bool = True, *, axis: int = 0) -> None:
+        """A warning begins, or is over: bit 7 of the statusword shows that there is one."""
+        warnings = self.axes[axis].monitor.warnings
+        if on:
+            warnings.add(code)
+        else:
+            warnings.discard(code)
+
+    def torque_off(self, on: bool = True, *, axis: int = 0) -> None:
+        """Safe torque off is asked for (its contact is open), or no more."""
+        self.axes[axis].switches.torque_off = on
+        self.axes[axis].world_changed()
 
     def world_changed(self) -> None:
         """Something outside of the drive is different: have it looked at as soon as time goes on."""
-        self._look_at = self._clock
+        for servo in self.axes:
+            servo.world_changed()
+
+    # --- the connection ---------------------------------------------------------------------------------------------
+
+    def connection_lost(self, code: int, now: float, *, tell: bool = True) -> None:
+        """Do what 6007h says on each axis that is switched on: nothing, fault, disable voltage or quick stop."""
+        option = self.axis.value(_ABORT_CONNECTION)
+        for servo in self.axes:
+            if option == _NOTHING or servo.pds.state not in _DRIVING:
+                continue
+            if option in _WORDS:
+                servo.advance(now)
+                servo.command(_WORDS[option], now)
+            elif option == _FAULT:
+                servo.fault(code, now, tell=tell)
+
+    def bus_off(self, now: float) -> None:
+        """The CAN controller has gone bus-off."""
+        self.connection_lost(_BUS_OFF, now)
+
+    def fail(self, key: Hashable, code: int, data: bytes, now: float) -> None:
+        if isinstance(key, tuple) and key[0] == "lost" and key not in self.error_objects.failing:
+            self.connection_lost(code, now, tell=False)  # the EMCY that follows has the same code
+        super().fail(key, code, data, now)
+
+    def _follow(self, now: float) -> None:
+        before = self._entered
+        super()._follow(now)
+        if before is NmtState.OPERATIONAL and self.nmt_state is not before:
+            self._sync_at = None
+            self.connection_lost(self.codes.not_operational, now)
+
+    # --- SYNC -------------------------------------------------------------------------------------------------------
+
+    def _check_sync(self, frame: Frame, now: float) -> None:
+        super()._check_sync(frame, now)
+        if self._sync_at is None and not self._fed_by_sync():
+            return
+        cyclic = [servo for servo in self.axes if servo.energised and servo.mode.cyclic]
+        self._sync_at = now if cyclic else None
+        if cyclic:
+            self._sync_allowed_s = self._allowed_s(max(servo.axis.interpolation_s for servo in cyclic))
+
+    def _fed_by_sync(self) -> bool:
+        if self.nmt_state is not NmtState.OPERATIONAL:
+            return False
+        return any(
+            p.active and p.transmission_type <= _LAST_SYNCHRONOUS for p in (r.parameters for r in self.pdos.rpdos)
+        )
+
+    def _allowed_s(self, period_s: float) -> float:
+        if self.objects.lost_syncs:
+            return (self.axis.value(self.objects.lost_syncs) + 1.5) * period_s
+        return max(_LOST_SYNCS * period_s, _SYNC_S)
+
+    def _watch_sync(self, now: float) -> None:
+        """No SYNC for too long: an error of the axes that depend on it."""
+        if self._sync_at is None or now < self._sync_at + self._sync_allowed_s:
+            return
+        self._sync_at = None
+        for servo in self.axes:
+            if servo.mode.cyclic and servo.pds.state is PdsState.OPERATION_ENABLED:
+                servo.fault(self.codes.sync_lost, now)
 
     # --- the device's part of the node ------------------------------------------------------------------------------
 
     def start(self, now: float) -> None:
         if not self._started and self.powered:
-            self.motor.start(now)
+            for servo in self.axes:
+                servo.motor.start(now)
             self.reset_application(now)
         super().start(now)
 
     def power_off(self) -> None:
         super().power_off()
-        self.motor.control = None
-        self._awake = False
+        for servo in self.axes:
+            servo.sleep()
 
     def power_on(self, now: float) -> None:
         """Boot. The encoder knows where in a turn the shaft is, and no longer in which one."""
         if not self.powered:
-            self.motor.start(now)
-            self.axis.offset = -int(self.motor.position // 1) * self.units.counts_per_turn
+            for servo in self.axes:
+                servo.motor.start(now)
+                servo.axis.forget(everything=True)
+                servo.axis.offset = -round(servo.motor.position // 1 * servo.axis.scale.position)
         super().power_on(now)
 
     def reset_application(self, now: float) -> None:
-        self._awake = True
         self._clock = now
-        self.motor.advance(now)
-        self.motor.control = None
-        self.axis.controlword = 0
-        self._look_at = None
-        self._error_since = None
-        self._set_mode(self.axis.value(0x6060))
-        self.pds.power_on(now)
-        self.world_changed()
+        self._sync_at = None
+        for servo in self.axes:
+            servo.start(now)
 
     def advance(self, now: float) -> None:
         """Go on step by step to every moment at which something is due, and then to ``now``."""
-        if not self._awake:
-            return
-        while (due := self.device_deadline()) is not None and due <= now:
-            self._advance_to(due)
-        self.motor.advance(now)
+        for servo in self.axes:
+            servo.advance(now)
+        if self._sync_at is not None:
+            self._watch_sync(now)
         self._clock = max(self._clock, now)
 
-    def _advance_to(self, now: float) -> None:
-        self.motor.advance(now)
-        self.pds.tick(now, self._standing)
-        if self._mode_at is not None and now >= self._mode_at:
-            self._set_mode(self.axis.value(0x6060))
-        self._energise(now)
-        if self._look_at is None or now >= self._look_at:
-            self._look_at = now + LOOK_S if self.energised else None
-            self._look(now)
-
     def device_deadline(self) -> float | None:
-        times = [time for time in (self.pds.deadline(), self._mode_at, self._look_at) if time is not None]
-        return min(times) if self._awake and times else None
+        due = None if self._sync_at is None else self._sync_at + self._sync_allowed_s
+        for servo in self.axes:
+            other = servo.deadline() if servo.awake else None
+            if other is not None and (due is None or other < due):
+                due = other
+        return due

@@ -1,40 +1,84 @@
-"""Homing of a simulated drive: limit and home switches, index pulse, hard stop, and the current position.
+"""Homing of a simulated drive, method by method as CiA 402 draws it, on switches, index pulse, hard stop or nothing.
 
-A first form: the shaft travels to where the switch is, backs off slowly, goes on to the next index pulse where the
-method has one, and what is there becomes the home position. There is one index pulse per turn.
+Each method is a search that goes on step by step: run until a switch changes, and take the place where it did. That
+place, or the next index pulse beyond it, is the home position: the shaft goes back there and stands. An edge is latched
+where it is, however fast it was passed, so that the speeds 6099h decide how long homing takes and not where it ends.
+
+The standard leaves methods -1 and below to the makers. Assumed here, as a StepIM has them by the names of its objects:
+-1 and -2 push towards the negative or positive hard stop with the current 2F22h until the shaft has stood for 2F23h,
+and -3 and -4 then go back to the first index pulse. Directions are those of the motor: polarity (607Eh) turns only what
+the objects show.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 
 from opendiag.simulate.drive_axis import Axis
-from opendiag.simulate.drive_modes import BIT_12, BIT_13, NEW_SET_POINT, REACHED, ModeOfOperation
+from opendiag.simulate.drive_mode import BIT_12, BIT_13, NEW_SET_POINT, REACHED, ModeOfOperation
+from opendiag.simulate.drive_world import Switches
 from opendiag.simulate.motor import STEP_S
 
-#: Turns that a switch needs to be left, and seconds after which a search is given up.
-_BACK_OFF, _GIVE_UP_S = 0.02, 120.0
-_HOME_ON_EDGE_CURRENT, _HOME_ON_EDGE_TIME = 0x2F22, 0x2F23
+#: Seconds after which a search is given up.
+_GIVE_UP_S = 120.0
 _DEFAULT_EDGE_MA, _DEFAULT_EDGE_MS = 2000, 500
-_NEGATIVE_LIMIT, _POSITIVE_LIMIT = (1, 17), (2, 18)
-_HERE = (35, 37)
+HERE, HARD_STOP = (35, 37), (-1, -2, -3, -4)
+_LOWER, _UPPER = 0, 1
+_WITH_INDEX = 16
+
+Search = Generator[None, None, None]
+#: Gives the direction in which home was passed.
+Directed = Generator[None, None, int]
+
+
+@dataclass(frozen=True, slots=True)
+class HomeSwitchSearch:
+    """``edge`` of the home switch is passed in direction ``crossing``; that is where home is.
+
+    ``first``: which way to go when the switch is not active. ``turns_back``: at a limit switch, instead of an error.
+    """
+
+    edge: int
+    crossing: int
+    first: int
+    turns_back: bool = True
+
+
+#: The methods by home switch, without index pulse; 16 less is the same with one. 19 and 20 are for a switch that is
+#: active up to the positive end of travel, 21 and 22 for one that is active up to the negative end.
+HOME_SWITCH = {
+    19: HomeSwitchSearch(_LOWER, -1, 1, turns_back=False),
+    20: HomeSwitchSearch(_LOWER, 1, 1, turns_back=False),
+    21: HomeSwitchSearch(_UPPER, 1, -1, turns_back=False),
+    22: HomeSwitchSearch(_UPPER, -1, -1, turns_back=False),
+    23: HomeSwitchSearch(_LOWER, -1, 1),
+    24: HomeSwitchSearch(_LOWER, 1, 1),
+    25: HomeSwitchSearch(_UPPER, -1, 1),
+    26: HomeSwitchSearch(_UPPER, 1, 1),
+    27: HomeSwitchSearch(_UPPER, 1, -1),
+    28: HomeSwitchSearch(_UPPER, -1, -1),
+    29: HomeSwitchSearch(_LOWER, 1, -1),
+    30: HomeSwitchSearch(_LOWER, -1, -1),
+}
+_LIMIT_SWITCH = {17: -1, 18: 1}
 _INDEX_ONLY = {33: -1, 34: 1}
-_HOME_SWITCH = (*range(3, 15), *range(19, 31))
-_WITH_INDEX = (*range(1, 15), -3, -4)
+#: What a simulated drive can do where its objects do not say otherwise.
+METHODS = frozenset(
+    (
+        *(method - with_index for method in (*HOME_SWITCH, *_LIMIT_SWITCH) for with_index in (0, _WITH_INDEX)),
+        *(*_INDEX_ONLY, *HERE, *HARD_STOP),
+    )
+)
 
 
-@dataclass(slots=True)
-class Switches:
-    """Where the axis has its limit switches and its home switch, in turns of the motor."""
-
-    negative: float = -5.0
-    positive: float = 5.0
-    home: float = 0.0
+class _Failed(Exception):
+    """The search has nowhere left to go."""
 
 
 class Homing(ModeOfOperation):
-    """Method 6098h, begun by bit 4 of the controlword."""
+    """Method 6098h, begun by bit 4 of the controlword; clearing it ends the search without a result."""
 
     follows = True
 
@@ -42,113 +86,182 @@ class Homing(ModeOfOperation):
         super().__init__(axis)
         self._switches = switches
         self._without_reached = without_reached
-        self._legs: list[tuple[float, float]] = []
+        self._search: Search | None = None
         self.done = False
         self.failed = False
-        self._running = False
-        self._pushes = 0
+        self._home = 0.0
+        self._force_a: float | None = None
+
+    @property
+    def seeks(self) -> bool:  # type: ignore[override]
+        """Limit switches are what it looks for."""
+        return self._search is not None
+
+    @property
+    def pushes(self) -> bool:
+        """A hard stop is looked for: the demand runs ahead of the shaft, and that is no following error."""
+        return self._force_a is not None
 
     def enter(self) -> None:
-        self._running = False
-        self._legs = []
+        self._stop()
+
+    def _stop(self) -> None:
+        self._search = None
+        if self._force_a is not None:
+            self._force_a = None
+            self.axis.take_hold()
 
     def command(self, before: int, now: int) -> None:
         if now & ~before & NEW_SET_POINT:
             self._begin(self.axis.value(0x6098))
-        elif not now & NEW_SET_POINT and self._running:
-            self._running = False
+        elif not now & NEW_SET_POINT:
+            self._stop()
 
     def _begin(self, method: int) -> None:
         self.done = self.failed = False
-        self._running = True
-        self._elapsed = self._pressed = 0.0
-        self._legs, self._pushes = [], 0
-        away = 1
-        fast, slow = self.axis.speed(0x6099, 1), self.axis.speed(0x6099, 2)
-        if method in _HERE:
-            return
-        if method in _INDEX_ONLY:
-            self._legs = [(self._index(self.axis.motor.position, _INDEX_ONLY[method]), slow)]
-            return
-        if -4 <= method <= -1:
-            self._pushes = -1 if method in (-1, -3) else 1
-            self._then_index = method in _WITH_INDEX
-            return
-        if method in _NEGATIVE_LIMIT:
-            target = self._switches.negative
-        elif method in _POSITIVE_LIMIT:
-            target, away = self._switches.positive, -1
-        elif method in _HOME_SWITCH:
-            target = self._switches.home
-            away = 1 if target < self.axis.motor.position else -1
-        else:
-            self._fail()
-            return
-        left = target + away * _BACK_OFF
-        self._legs = [(target, fast), (left, slow)]
-        if method in _WITH_INDEX:
-            self._legs.append((self._index(left, away), slow))
+        self._elapsed = 0.0
+        self._force_a = None
+        self._home = self.axis.motor.position
+        self._search = self._searching(method)
 
-    @staticmethod
-    def _index(position: float, direction: int) -> float:
-        """The next index pulse."""
-        return math.floor(position) + 1.0 if direction > 0 else math.ceil(position) - 1.0
+    # --- the loop ---------------------------------------------------------------------------------------------------
 
-    def step(self) -> float:
-        if not self._running or self.done or self.failed:
-            return super().step()
+    def plan(self) -> None:
+        self.axis.limited = False
+        if self._search is None:
+            super().plan()
+            return
         self._elapsed += STEP_S
-        if self._elapsed > _GIVE_UP_S:
-            self._fail()
-        elif self._pushes:
-            return self._push()
-        elif not self._legs:
+        try:
+            if self._elapsed > _GIVE_UP_S:
+                raise _Failed
+            next(self._search)
+        except StopIteration:
             self._finish()
-        else:
-            self._travel()
-        return self.axis.regulate()
+        except _Failed:
+            self._stop()
+            self.failed = True
 
-    def _travel(self) -> None:
-        target, speed = self._legs[0]
-        ramp = self.axis.ramp(0x609A)
-        if self.axis.demand.go(target, speed, ramp, ramp):
-            self._legs.pop(0)
-
-    def _push(self) -> float:
-        """Towards the hard stop, until the current says for long enough that the shaft is there."""
-        axis = self.axis
-        ramp = axis.ramp(0x609A)
-        axis.demand.ramp(self._pushes * axis.speed(0x6099, 1), ramp, ramp)
-        limit = min(axis.value(_HOME_ON_EDGE_CURRENT, 0, _DEFAULT_EDGE_MA) / 1000, axis.highest_current)
-        wanted = axis.regulate(hold_position=False)
-        current = min(max(wanted, -limit), limit)
-        self._pressed = self._pressed + STEP_S if abs(wanted) >= limit and self.standing else 0.0
-        if self._pressed * 1000 >= axis.value(_HOME_ON_EDGE_TIME, 0, _DEFAULT_EDGE_MS):
-            axis.demand.take(axis.motor)
-            axis.cascade.reset()
-            if self._then_index:
-                self._legs = [(self._index(axis.motor.position, -self._pushes), axis.speed(0x6099, 2))]
-            self._pushes = 0
-        return current
+    def regulate(self) -> float:
+        if self._force_a is None:
+            return super().regulate()
+        wanted = self.axis.regulate(hold_position=False)
+        return min(max(wanted, -self._force_a), self._force_a)
 
     def _finish(self) -> None:
         axis = self.axis
-        axis.offset = axis.value(0x607C) - round(axis.demand.position * axis.units.counts_per_turn)
-        self._running = False
+        axis.offset = axis.value(0x607C) - round(self._home * axis.scale.position)
+        axis.forget()
+        self._search = None
         self.done = True
 
-    def _fail(self) -> None:
-        self._running = False
-        self.failed = True
+    # --- searches ---------------------------------------------------------------------------------------------------
 
-    @property
-    def searching(self) -> bool:
-        """A hard stop is looked for: the demand runs ahead of the shaft, and that is no following error."""
-        return bool(self._pushes)
+    def _searching(self, method: int) -> Search:
+        plain = method + _WITH_INDEX if 1 <= method < _WITH_INDEX else method
+        direction = 0
+        if method in HERE:
+            return
+        if plain in _LIMIT_SWITCH:
+            direction = yield from self._limit_switch(_LIMIT_SWITCH[plain])
+        elif plain in HOME_SWITCH:
+            direction = yield from self._home_switch(HOME_SWITCH[plain])
+        elif method in HARD_STOP:
+            direction = yield from self._hard_stop(-1 if method in (-1, -3) else 1)
+        elif method not in _INDEX_ONLY:
+            raise _Failed
+        if plain != method or method in _INDEX_ONLY or method in (-3, -4):
+            yield from self._index(direction or _INDEX_ONLY[method])
+        yield from self._go_home()
+
+    def _limit_switch(self, direction: int) -> Directed:
+        """Onto the switch and off it again: home is where it lets go."""
+        yield from self._run(
+            direction, fast=True, until=lambda position: self._switches.at_limit(position) == direction
+        )
+        yield from self._run(-direction, fast=False, until=lambda p: self._switches.at_limit(p) != direction)
+        self._home = self._switches.negative if direction < 0 else self._switches.positive
+        return -direction
+
+    def _home_switch(self, search: HomeSwitchSearch) -> Directed:
+        """From wherever the axis is to the side that the wanted edge is passed from, and over it."""
+        direction, crossing = search.first, search.crossing
+        near = _LOWER if direction > 0 else _UPPER
+        if not self._active():
+            entered = yield from self._reach_switch(search)
+            if crossing == entered and search.edge == (near if entered == direction else 1 - near):
+                self._home = self._switches.home_edges[search.edge]
+                return crossing
+        edge = self._switches.home_edges[search.edge]
+        out = -1 if search.edge == _LOWER else 1  # the way off the switch over the wanted edge
+        yield from self._run(out, fast=crossing != out, until=lambda position: (position - edge) * out > 0)
+        if crossing != out:
+            yield from self._run(crossing, fast=False, until=lambda position: (position - edge) * crossing > 0)
+        self._home = edge
+        return crossing
+
+    def _reach_switch(self, search: HomeSwitchSearch) -> Directed:
+        """Gives the direction in which the switch was reached."""
+        direction = search.first
+        for way in (direction, -direction):
+            yield from self._run(way, fast=True, until=partial(self._at_home_or_limit, way))
+            if self._active():
+                return way
+            if not search.turns_back:
+                break
+        raise _Failed
+
+    def _at_home_or_limit(self, direction: int, position: float) -> bool:
+        return self._switches.at_home(position) or self._switches.at_limit(position) == direction
+
+    def _hard_stop(self, direction: int) -> Directed:
+        """Until the current says for long enough that the shaft is there."""
+        axis, objects = self.axis, self.axis.objects
+        ramp = axis.ramp(0x609A)
+        edge_a = axis.value(objects.edge_current, 0, _DEFAULT_EDGE_MA) / 1000
+        edge_s = axis.value(objects.edge_time, 0, _DEFAULT_EDGE_MS) / 1000
+        self._force_a = min(edge_a, axis.highest_current)
+        pressed = 0.0
+        while pressed < edge_s:
+            axis.demand.ramp(direction * axis.speed(0x6099, 1), ramp, ramp)
+            full = abs(axis.motor.current) >= 0.95 * self._force_a
+            pressed = pressed + STEP_S if full and self.standing else 0.0
+            yield
+        axis.take_hold()
+        self._force_a = None
+        self._home = axis.motor.position
+        return -direction
+
+    def _index(self, direction: int) -> Search:
+        """On to the first index pulse beyond the place that was found."""
+        pulse = self._switches.next_index(self._home, direction)
+        yield from self._run(direction, fast=False, until=lambda position: (position - pulse) * direction >= 0)
+        self._home = pulse
+
+    def _run(self, direction: int, *, fast: bool, until: Callable[[float], bool]) -> Search:
+        """Turn until the shaft is where the condition holds; at once where it holds already."""
+        axis, demand = self.axis, self.axis.demand
+        ramp, speed = axis.ramp(0x609A), axis.speed(0x6099, 1 if fast else 2)
+        while not until(axis.motor.position):
+            demand.ramp(direction * speed, ramp, ramp)
+            yield
+
+    def _go_home(self) -> Search:
+        axis = self.axis
+        ramp = axis.ramp(0x609A)
+        while not axis.demand.go(self._home, axis.speed(0x6099, 2), ramp, ramp):
+            yield
+
+    def _active(self) -> bool:
+        return self._switches.at_home(self.axis.motor.position)
+
+    # --- bits -------------------------------------------------------------------------------------------------------
 
     def status(self) -> int:
         if self.failed:
             return BIT_13 | (REACHED if self.standing else 0)
         if self.done:
             return BIT_12 | (0 if self._without_reached else REACHED)
-        return 0 if self._running else REACHED
+        if self._search is None or self.halted:
+            return REACHED if self.standing else 0
+        return 0

@@ -48,7 +48,9 @@ class Motor:
     """``position`` in turns, ``velocity`` in turns per second, ``current`` in A, ``bus`` in V, ``temperature`` in degC.
 
     ``control`` gives the commanded current in A and is called once per step; None: the power stage is off.
-    ``held``: somebody keeps the shaft from turning. ``stops``: positions of the hard stops in turns.
+    ``held``: somebody keeps the shaft from turning. ``stops``: positions of the hard stops in turns. ``brake_torque``
+    in Nm: what a holding brake takes while it is ``braked``; 0: there is none. ``watch(before, after)`` hears each
+    move.
     """
 
     def __init__(self, data: MotorData = _SMALL, *, seed: int = 0) -> None:
@@ -65,6 +67,9 @@ class Motor:
         self.stops: tuple[float, float] | None = None
         self.control: Callable[[], float] | None = None
         self.touches_stop = False
+        self.brake_torque = 0.0
+        self.braked = False
+        self.watch: Callable[[float, float], None] | None = None
         self._seed = seed
         self._began = 0.0
         self._steps = 0
@@ -97,7 +102,11 @@ class Motor:
 
     def _at_rest(self) -> bool:
         idle = self.control is None and abs(self.current) < 1e-4 and self.velocity == 0.0
-        return idle and abs(self.load_torque) <= self.data.dry_friction and abs(self.bus - self._idle_bus()) < 0.01
+        return idle and abs(self.load_torque) <= self._dry_friction and abs(self.bus - self._idle_bus()) < 0.01
+
+    @property
+    def _dry_friction(self) -> float:
+        return self.data.dry_friction + (self.brake_torque if self.braked else 0.0)
 
     def _rest(self, steps: int) -> None:
         """All steps at once: nothing moves, and only the temperature goes on."""
@@ -148,15 +157,19 @@ class Motor:
             return
         data = self.data
         per_step = STEP_S / (_TURN * data.inertia)
-        friction = (data.dry_friction + data.viscous_friction * abs(self.velocity) * _TURN) * per_step
+        dry = self._dry_friction if self.braked else data.dry_friction
+        friction = (dry + data.viscous_friction * abs(self.velocity) * _TURN) * per_step
         velocity = self.velocity + (torque - self.load_torque) * per_step
         velocity = 0.0 if abs(velocity) <= friction else velocity - math.copysign(friction, velocity)
         self.velocity = velocity
+        before = self.position
         self.position += velocity * STEP_S
         if self.stops is not None and not self.stops[0] <= self.position <= self.stops[1]:
             self.position = min(max(self.position, self.stops[0]), self.stops[1])
             self.velocity = 0.0
             self.touches_stop = True
+        if self.watch is not None and self.position != before:
+            self.watch(before, self.position)
 
     def _step_bus(self, motor_power: float) -> None:
         """The supply feeds the capacitor and never takes back: braking lifts the bus."""

@@ -26,16 +26,19 @@ class Stop(Enum):
     SLOW = "slow-down ramp"
     QUICK = "quick stop ramp"
     LIMIT = "current limit"
+    VOLTAGE = "voltage limit"
 
 
-_QUICK_STOPS = {1: Stop.SLOW, 2: Stop.QUICK, 3: Stop.LIMIT, 4: Stop.LIMIT}
+#: What the numbers 1..4 of 605Ah, 605Dh and 605Eh stand for; 605Ah has 5..8 for the same ramps.
+RAMPS = {1: Stop.SLOW, 2: Stop.QUICK, 3: Stop.LIMIT, 4: Stop.VOLTAGE}
 
 
 class Pds:
     """``option(index)`` gives the value of an option code 605Ah..605Eh. ``changed(state, now)`` hears every new state.
 
     ``stop`` is the ramp under way, None while there is none. ``cleared()`` says whether the cause of a fault is gone:
-    until then fault reset does nothing.
+    until then fault reset does nothing. ``ready()``: the power stage may be switched on (no safe torque off).
+    ``brake_s``: after a ramp the motor is held for so long, until the holding brake has closed.
     """
 
     def __init__(
@@ -43,10 +46,14 @@ class Pds:
         option: Callable[[int], int],
         changed: Callable[[PdsState, float], None],
         cleared: Callable[[], bool] = lambda: True,
+        ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self._option = option
         self._changed = changed
         self._cleared = cleared
+        self._ready = ready
+        self.brake_s = 0.0
+        self.closing = False
         self.state = S.NOT_READY_TO_SWITCH_ON
         self.controlword = 0
         self.stop: Stop | None = None
@@ -57,7 +64,7 @@ class Pds:
     def power_on(self, now: float) -> None:
         """Transition 0; 1 follows after the self-test."""
         self.controlword = 0
-        self.stop, self._after = None, None
+        self.stop, self._after, self.closing = None, None, False
         self._make(0, now)
         self._due = now + SELF_TEST_S
 
@@ -99,10 +106,12 @@ class Pds:
 
     def _keep_on(self) -> None:
         """Enabled again while a ramp to disable or to shut down was under way."""
-        self.stop, self._after = None, None
+        self.stop, self._after, self._due, self.closing = None, None, None, False
 
     def _take(self, number: int, command: Command, now: float) -> None:
         if number == 15 and not self._cleared():
+            return
+        if number in (3, 4) and not self._ready():
             return
         if number == 16 and self._option(_QUICK_STOP) not in _STAYS:
             return
@@ -122,7 +131,7 @@ class Pds:
 
     def _go(self, number: int, now: float) -> None:
         """Leave at once; whatever was under way ends."""
-        self.stop, self._after, self._due = None, None, None
+        self.stop, self._after, self._due, self.closing = None, None, None, False
         self._make(number, now)
 
     def _ramp_then(self, number: int, ramp: bool, now: float) -> None:
@@ -139,7 +148,7 @@ class Pds:
             self._make(12, now)
             return
         stays = option in _STAYS
-        self.stop = _QUICK_STOPS.get(option - 4 if stays else option, Stop.QUICK)
+        self.stop = RAMPS.get(option - 4 if stays else option, Stop.QUICK)
         self._after = None if stays else 12
         self._due = None if stays else now + LOOK_S
 
@@ -152,8 +161,8 @@ class Pds:
         moving = self.energised
         option = self._option(_FAULT_REACTION)
         self._go(13, now)
-        if moving and not coast and option in _QUICK_STOPS:
-            self.stop, self._after, self._due = _QUICK_STOPS[option], 14, now + LOOK_S
+        if moving and not coast and option in RAMPS:
+            self.stop, self._after, self._due = RAMPS[option], 14, now + LOOK_S
         else:
             self._make(14, now)
 
@@ -165,10 +174,19 @@ class Pds:
         if self.state is S.NOT_READY_TO_SWITCH_ON:
             self._make(1, now)
         elif self.state is S.SWITCHED_ON:
-            self._make(4, now)
-        elif self._after is not None and standing:
-            self._go(self._after, now)
+            if self._ready():
+                self._make(4, now)
         elif self._after is not None:
+            self._stopping(now, standing)
+
+    def _stopping(self, now: float, standing: bool) -> None:
+        """A ramp is under way: go on when the shaft stands, and the brake has had its time."""
+        if self.closing or (standing and not self.brake_s):
+            self._go(self._after or 0, now)
+        elif standing:
+            self.closing = True
+            self._due = now + self.brake_s
+        else:
             self._due = now + LOOK_S
 
     def deadline(self) -> float | None:

@@ -217,7 +217,16 @@ class Station:
         """Count an error while sending. An error-passive station does not count a missing ``acknowledge``."""
         if not (acknowledge and self.passive):
             self.tec += 8
-        self.bus_off = self.tec >= _BUS_OFF
+        was, self.bus_off = self.bus_off, self.tec >= _BUS_OFF
+        if self.bus_off and not was:
+            self._tell_bus_off()
+
+    def _tell_bus_off(self) -> None:
+        """A device that minds has ``bus_off(now)``."""
+        mind = getattr(self.machine, "bus_off", None)
+        if mind is not None:
+            mind(self.host.now)
+            self.deadline = None if self.machine is None else self.machine.deadline()
 
     def failed_to_receive(self, by: int) -> None:
         """Count an error while receiving. Beyond error-passive the counter stands still; listen-only has none."""

@@ -2,7 +2,10 @@
 
 Objects, defaults and limits come from ``eds/stepim.eds``. Positions count 4096 per turn, velocities 0.01 rpm and
 currents mA. What the real drive does beyond that is known in part only; assumed are rpm per second for the
-accelerations 6083h..6085h and 609Ah, and mA for the torques 6071h and 6074h.
+accelerations 6083h..6085h and 609Ah, and mA for the torques 6071h and 6074h; that 262Bh counts missing SYNCs in a row;
+that 2F22h (mA) and 2F23h (ms) are the current and the time of homing on a hard stop, and 2FF1h the times of the holding
+brake (ms); bits 0 (I2t) and 1 (temperature) of the warnings 2011h, and per cent for 2033h; the error codes FF03h when
+SYNC is lost and 711Eh when the node leaves OPERATIONAL while it drives the motor.
 """
 
 from __future__ import annotations
@@ -13,7 +16,9 @@ from dataclasses import replace
 from opendiag.cia402.modes import Mode
 from opendiag.dictionary.model import ObjectDictionary
 from opendiag.simulate.drive import SimDrive
-from opendiag.simulate.drive_axis import DriveUnits
+from opendiag.simulate.drive_axis import Axis
+from opendiag.simulate.drive_monitor import DriveCodes
+from opendiag.simulate.drive_units import DriveObjects, DriveUnits
 from opendiag.simulate.node_quirks import NodeQuirks
 
 NODE_ID = 101
@@ -36,8 +41,9 @@ _HOT_C = 95.0
 class StepIM(SimDrive):
     """``seed`` also gives the serial number. ``dictionary``: another one than the bundled "stepim"."""
 
-    modes = (Mode.PP, Mode.PV, Mode.TQ, Mode.HM, Mode.IP, Mode.CSP)
-    units = DriveUnits(4096, velocity_per_turn_s=6000.0, acceleration_per_turn_s2=60.0, per_mille=False)
+    units = DriveUnits(4096, velocity_per_turn_s=6000.0, acceleration_per_turn_s2=60.0, per_mille=False, derived=False)
+    objects = DriveObjects(0x20EE, 0x20CF, 0x20A1, 0x2F22, 0x2F23, 0x2FF1, 0x262B)
+    codes = DriveCodes(i2t=0x2310, torque_off=0x3181, sync_lost=0xFF03, not_operational=0x711E)
 
     def __init__(
         self,
@@ -57,12 +63,19 @@ class StepIM(SimDrive):
         super().__init__(dictionary, node_id, quirks=own, sdo_latency_s=sdo_latency_s, seed=seed)
         self._fill()
 
+    def modes_of(self, axis: Axis) -> tuple[int, ...]:
+        return (Mode.PP, Mode.PV, Mode.TQ, Mode.HM, Mode.IP, Mode.CSP)
+
     def _fill(self) -> None:
         """What the EDS leaves open, or says in a way that no drive would."""
         self.live(_SAVE_ACTIVE, lambda: self._clock < self._saving_until)
         self.live(_TEMPERATURE, lambda: self.motor.temperature)
         self.live(0x2067, lambda: self.current() * 1000)
         self.live(0x2F1B, lambda: self.node_id)
+        self.live(0x2011, lambda: self.monitor.loaded | self.monitor.warm << 1)
+        self.live(0x2033, lambda: self.monitor.load * 100)
+        self.live(0x20BA, lambda: not self.switches.torque_off)
+        self.live(0x20B5, lambda: bool(self.statusword >> 10 & 1))
         self.live(0x2028, lambda: (self.motor.position % 1.0) * self.units.counts_per_turn)
         if (_RUN_TIME, 0) in self.store.variables:
             self.store.on_read(_RUN_TIME, 0, self._run_time)

@@ -16,6 +16,7 @@ from opendiag.services.emcy import EmcyReceived
 from opendiag.services.guarding import ToggleError
 from opendiag.services.heartbeat import BootedUp, NodeFound, NodeLost, StateChanged
 from opendiag.services.sync import SyncMissed
+from opendiag.services.time_stamp import TimeReceived
 from opendiag.simulate.bus import SimBus
 from opendiag.simulate.node import SimNode
 from opendiag.simulate.node_quirks import NodeQuirks
@@ -211,6 +212,26 @@ def test_after_a_reset_without_boot_up_the_consumer_time_counts_again(network, b
     beats(network, bus, 3)
     network.sleep(1)
     assert [event.allowed_s for event in seen] == [0.2]
+
+
+def test_a_node_that_booted_by_itself_and_sends_no_heartbeat_any_more_is_lost(network, bus):
+    seen = heard(network, NodeLost, BootedUp)
+    beats(network, bus, 5)
+    bus.other.send(BEAT[NmtState.INITIALISING])
+    network.sleep(2)
+    assert [type(event) for event in seen] == [BootedUp, NodeLost]
+    assert seen[1].allowed_s == pytest.approx(0.2)
+
+
+def test_an_emcy_after_a_reset_is_no_heartbeat(network, bus):
+    seen = heard(network, NodeLost)
+    network[5].nmt.supervise(0.2)
+    beats(network, bus, 5)
+    network[5].nmt.reset(confirm=False)
+    for _ in range(3):
+        bus.other.send(Frame(0x085, bytes(8)))
+        network.sleep(0.5)
+    assert seen == []
 
 
 # --- states and nodes ---
@@ -418,7 +439,15 @@ def test_a_missed_sync_of_another_producer_is_told(network, bus):
     assert (network.syncs.count, network.syncs.missed) == (4, 1)
 
 
-# --- speed ---
+def test_the_time_that_another_producer_tells_is_heard(network, bus):
+    seen = heard(network, TimeReceived)
+    bus.other.send(Frame(0x100, bytes.fromhex("E80300000100")))
+    network.sleep(0.01)
+    assert [event.time.isoformat() for event in seen] == ["1984-01-02T00:00:01.000"]
+    assert network.monitor.times.time_of_day(network.clock.now()).ms == pytest.approx(1010, abs=1)
+
+
+# --- in real time ---
 
 
 def test_in_real_time_a_lost_node_is_told_on_the_thread_of_the_callbacks(bus):

@@ -100,7 +100,7 @@ def test_a_reset_waits_for_the_boot_up_message(network, bus):
 
 
 def test_a_reset_of_a_node_that_is_not_there_is_told(network):
-    with pytest.raises(NmtStateNotReached, match="within 5 s .*node 9 told nothing"):
+    with pytest.raises(NmtStateNotReached, match=r"within 5 s .*node 9 told nothing"):
         network[9].nmt.reset()
 
 

@@ -345,6 +345,21 @@ def test_remapping_by_another_master_is_learned(world):
     assert [sample.values for sample in samples] == [{name(U16): 0x201}, {name(I8): -8, "5000:00": b"\xff\x0f"}]
 
 
+def test_a_mapping_that_no_frame_can_carry_is_not_known(world):
+    pdo = world.node.pdo.tpdo(1)
+    pdo.map([U16])
+    samples = []
+    pdo.subscribe(samples.append)
+    for slot in range(1, 4):
+        world.node.view.learn(0x1A00, slot, MappingEntry(U16, 0, 255).encode().to_bytes(4, "little"), True)
+    world.node.view.learn(0x1A00, 0, b"\3", True)
+    world.network.pdo_traffic.changed(world.node)
+    world.other.send(Frame(0x185, b"\1\2"))
+    world.network.sleep(0.01)
+    assert [(sample.values, sample.flags) for sample in samples] == [({}, ("mapping-unknown",))]
+    assert pdo.show()[0].bits == 255
+
+
 def test_a_stale_answer_teaches_nothing(world):
     pdo = world.node.pdo.tpdo(1)
     before = pdo.map([U16])
@@ -577,3 +592,13 @@ def test_a_decoder_made_afterwards_knows_the_mapping(world):
     records = decoded(frames_of(frames), 0x1B5, world.network.decoder())
     assert len(records) == 2
     same_values(sample, pdo._channel.reading.layout, records)
+
+
+def test_why_it_does_not_come(world):
+    pdo = world.node.pdo.tpdo(1)
+    pdo.map([U16], transmission_type=1, cob_id=0x1B5)
+    assert {finding.code for finding in pdo.why(listen_s=0.5)} == {"PDO-NMT", "PDO-NO-SYNC"}
+    world.start()
+    assert [finding.code for finding in pdo.why(listen_s=0.5)] == ["PDO-NO-SYNC"]
+    pdo.map([U16], transmission_type=255, event_s=0.1)
+    assert pdo.why(listen_s=0.5) == [], "looked for where it was mapped to"

@@ -52,6 +52,18 @@ def test_a_reset_forgets_what_was_sent_and_what_waited():
     assert made.store.get(0x2005, 0) == 0
 
 
+def test_what_is_switched_on_while_operational_works_at_once():
+    made = Device()
+    made.start()
+    for at, can_id in ((0x1800, 0x185), (0x1400, 0x205)):
+        for index, subindex, value in ((at + 0x200, 1, 0x2005_0008), (at + 0x200, 0, 1), (at, 5, 50), (at, 1, can_id)):
+            made.write(index, subindex, value)
+    assert made.run(0.06) == ["00", "00"], "the first, and the event timer"
+    made.hear("07")
+    made.run(0.06)
+    assert (made.store.get(0x2005, 0), [event.error for event in made.trouble]) == (7, [0x8250])
+
+
 class AnySet(RuleBasedStateMachine):
     """What the device sends must agree with what its objects say, whatever was written to them."""
 
