@@ -132,6 +132,9 @@ class ScannerEntry:
     count: int
 
     def encode(self) -> int:
+        """Raise WireError for a number that has no room."""
+        if not (0 <= self.index <= 0xFFFF and 0 <= self.subindex <= 0xFF and 0 <= self.count <= 0xFF):
+            raise WireError(f"{self} does not fit an entry of a scanner list (16, 8 and 8 bits)")
         return self.count << 24 | self.index << 8 | self.subindex
 
     @classmethod
@@ -154,6 +157,10 @@ class DispatchEntry:
     count: int
 
     def encode(self) -> int:
+        """Raise WireError for a number that has no room."""
+        small = (self.node_id, self.sent_subindex, self.subindex, self.count)
+        if not (all(0 <= n <= 0xFF for n in small) and all(0 <= n <= 0xFFFF for n in (self.sent_index, self.index))):
+            raise WireError(f"{self} does not fit an entry of a dispatching list (16 bits an index, 8 the others)")
         sent = self.sent_index << 16 | self.sent_subindex << 8 | self.node_id
         return self.count << 56 | self.index << 40 | self.subindex << 32 | sent
 

@@ -602,7 +602,10 @@ def test_a_synchronous_rpdo_acts_at_the_sync(world):
 
 
 def test_the_inhibit_time_keeps_tpdos_apart(world):
+    assert world.code(world.write, 0x1800, 3, 500, 2) == 0x06090030, "not while the PDO is on"
+    world.write(0x1800, 1, OFF | 0x180 + NODE, 4)
     world.write(0x1800, 3, 500, 2)  # 50 ms
+    world.write(0x1800, 1, 0x180 + NODE, 4)
     world.command(1)
     world.run(0.2)
     times = []

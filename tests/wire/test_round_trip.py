@@ -144,6 +144,17 @@ MESSAGES = [
     ),
     (pdo.MappingEntry, pdo.MappingEntry.decode, st.builds(pdo.MappingEntry, index=u16, subindex=u8, bits=u8)),
     (
+        pdo.Mpdo,
+        pdo.Mpdo.decode,
+        st.builds(pdo.Mpdo, node_id=u7, **target, data=st.binary(min_size=4, max_size=4)),
+    ),
+    (pdo.ScannerEntry, pdo.ScannerEntry.decode, st.builds(pdo.ScannerEntry, **target, count=u8)),
+    (
+        pdo.DispatchEntry,
+        pdo.DispatchEntry.decode,
+        st.builds(pdo.DispatchEntry, node_id=u8, sent_index=u16, sent_subindex=u8, **target, count=u8),
+    ),
+    (
         cob_id.CobId,
         cob_id.CobId.decode,
         st.builds(cob_id.CobId, can_id=st.integers(0, 0x7FF), bit_31=st.booleans(), bit_30=st.booleans())
@@ -295,6 +306,8 @@ def meant(message):
         return dataclasses.replace(message, sized=True)
     if isinstance(message, sdo_block.BlockSegment):
         return dataclasses.replace(message, data=message.data.ljust(7, b"\0"))
+    if isinstance(message, pdo.Mpdo):
+        return dataclasses.replace(message, data=message.data.ljust(4, b"\0"))
     return message
 
 

@@ -37,6 +37,9 @@ DECODE = {
     ("LSS", "slave"): lss.decode_response,
     ("COB-ID", "entry"): of_entry(cob_id.CobId.decode),
     ("PDO mapping", "entry"): of_entry(pdo.MappingEntry.decode),
+    ("MPDO", "producer"): pdo.Mpdo.decode,
+    ("MPDO", "scanner list"): of_entry(pdo.ScannerEntry.decode),
+    ("MPDO", "dispatching list"): of_entry(pdo.DispatchEntry.decode),
 }
 MODULES = (cob_id, emcy, heartbeat, lss, nmt, pdo, sdo, sdo_block, sync, time_stamp)
 CLASSES = {
@@ -84,7 +87,8 @@ def expected(vector):
 
 def encoded(message):
     result = message.encode()
-    return result.to_bytes(4, "little") if isinstance(result, int) else result
+    width = 8 if isinstance(message, pdo.DispatchEntry) else 4
+    return result.to_bytes(width, "little") if isinstance(result, int) else result
 
 
 @pytest.mark.parametrize("vector", GOOD, ids=name)
@@ -129,7 +133,9 @@ def test_every_message_class_has_a_vector():
 
 
 def test_every_service_and_direction_refuses_something():
-    assert {(v["service"], v["direction"]) for v in REFUSED} == {key for key in DECODE if key[1] != "entry"}
+    assert {(v["service"], v["direction"]) for v in REFUSED} == {
+        key for key in DECODE if key[1] not in ("entry", "scanner list", "dispatching list")
+    }
 
 
 def test_every_lss_command_has_a_vector_in_each_direction():
