@@ -17,17 +17,29 @@ from opendiag.errors import (
     DictionaryError,
     DictionaryFileError,
     DictionaryFindings,
+    DriveError,
+    DriveFault,
+    FollowingErrorTooLarge,
+    HomingFailed,
+    LimitReached,
     LogError,
     LogExists,
     LogNotFound,
     LogNotWritten,
     MissingDependency,
+    ModeRefused,
+    MotionFailed,
+    MotionTimeout,
     NmtStateNotReached,
     NotALine,
     NotALog,
+    NotAtRest,
     NotDone,
+    NotEnabled,
+    NotPermitted,
     ObjectNotFound,
     OpenDiagError,
+    OutsideLimits,
     PdoMappingRefused,
     PdoTimeout,
     PlanCancelled,
@@ -38,7 +50,10 @@ from opendiag.errors import (
     SdoRefusal,
     SdoTimeout,
     SendFailed,
+    SequenceError,
+    StateNotReached,
     UnknownDictionary,
+    UnknownTarget,
     ValueRefused,
     WireError,
 )
@@ -52,8 +67,23 @@ def timeout_with_reasons():
     return error
 
 
+def at_rest(error, rest):
+    error.at_rest = rest
+    return error
+
+
 #: (error, builtins it is, parent in the tree, fields, what its sentence says)
 EXAMPLES = [
+    (
+        SequenceError("turn.yaml", ((7, "no unit 'revs' of position: did you mean rev?"), (None, "it has no steps"))),
+        ValueError,
+        OpenDiagError,
+        {
+            "file": "turn.yaml",
+            "problems": ((7, "no unit 'revs' of position: did you mean rev?"), (None, "it has no steps")),
+        },
+        ["turn.yaml:7: no unit", "turn.yaml: it has no steps", "nothing was sent"],
+    ),
     (
         NotALine("hello", "expected a frame such as 665#40"),
         ValueError,
@@ -298,9 +328,128 @@ EXAMPLES = [
         {"call": "node.read()"},
         ["node.read() waits for the bus", "cannot be called from a callback"],
     ),
+    (
+        UnknownTarget(101, "state", "enabled", ("SWITCHED ON", "OPERATION ENABLED")),
+        ValueError,
+        DriveError,
+        {"node_id": 101, "what": "state", "asked": "enabled", "at_rest": None},
+        ["drive 101: no state 'enabled'", "SWITCHED ON, OPERATION ENABLED", "nothing was sent"],
+    ),
+    (
+        StateNotReached(101, "SWITCHED ON", "SWITCH ON DISABLED", 0x0240, 1.0),
+        TimeoutError,
+        DriveError,
+        {"wanted": "SWITCHED ON", "state": "SWITCH ON DISABLED", "statusword": 0x0240, "waited_s": 1.0},
+        ["SWITCHED ON was not reached within 1 s: it is in SWITCH ON DISABLED (statusword 0240h)"],
+    ),
+    (
+        StateNotReached(101, "SWITCHED ON", "an unknown state: it did not say", None, 0.5),
+        TimeoutError,
+        DriveError,
+        {"statusword": None},
+        ["within 0.5 s: it is in an unknown state: it did not say"],
+    ),
+    (
+        DriveFault(101, 0x3120, "mains under-voltage", "it was to go to SWITCHED ON"),
+        Exception,
+        DriveError,
+        {"code": 0x3120, "text": "mains under-voltage", "during": "it was to go to SWITCHED ON"},
+        ["fault while it was to go to SWITCHED ON: error 3120h: mains under-voltage"],
+    ),
+    (
+        DriveFault(101, None, ""),
+        Exception,
+        DriveError,
+        {"code": None, "text": "", "during": ""},
+        ["drive 101: fault: unknown error"],
+    ),
+    (
+        NotEnabled(101, "SWITCHED ON"),
+        RuntimeError,
+        DriveError,
+        {"state": "SWITCHED ON", "during": ""},
+        ["it is not enabled but in SWITCHED ON: enable() comes first"],
+    ),
+    (
+        at_rest(NotEnabled(101, "FAULT", "it moved to 4096"), True),
+        RuntimeError,
+        DriveError,
+        {"state": "FAULT", "during": "it moved to 4096"},
+        ["it left OPERATION ENABLED while it moved to 4096: it is in FAULT"],
+    ),
+    (
+        NotPermitted(101, 0x0F),
+        RuntimeError,
+        DriveError,
+        {"controlword": 0x0F},
+        ["controlword 000Fh was not sent: it would energise the drive, and nobody asked for that"],
+    ),
+    (
+        NotPermitted(101, 0x07, "another call has stopped the drive meanwhile"),
+        RuntimeError,
+        DriveError,
+        {"reason": "another call has stopped the drive meanwhile"},
+        ["controlword 0007h was not sent: another call has stopped"],
+    ),
+    (
+        ModeRefused(101, "8 cyclic synchronous position (csp)", "1 profile position (pp)", "not taken within 7 s"),
+        Exception,
+        DriveError,
+        {"mode": "8 cyclic synchronous position (csp)", "shown": "1 profile position (pp)"},
+        ["mode 8 cyclic", "is refused: not taken within 7 s", "6061:00 shows 1 profile position (pp)"],
+    ),
+    (
+        OutsideLimits(101, "target", "5 rev", "-1 rev..1 rev", "the script's limits"),
+        ValueError,
+        DriveError,
+        {"what": "target", "value": "5 rev", "allowed": "-1 rev..1 rev", "whose": "the script's limits"},
+        ["target 5 rev is outside -1 rev..1 rev, the script's limits; nothing was sent"],
+    ),
+    (
+        MotionFailed(101, "the move to 4096", "halt is set"),
+        Exception,
+        DriveError,
+        {"what": "the move to 4096", "reason": "halt is set"},
+        ["the move to 4096 failed: halt is set"],
+    ),
+    (
+        at_rest(FollowingErrorTooLarge(101, "the move to 4096", "error 8611h"), True),
+        Exception,
+        MotionFailed,
+        {"reason": "error 8611h"},
+        ["the move to 4096 failed: error 8611h"],
+    ),
+    (
+        HomingFailed(101, "homing", "the drive reports a homing error"),
+        Exception,
+        MotionFailed,
+        {"what": "homing"},
+        ["homing failed: the drive reports a homing error"],
+    ),
+    (
+        LimitReached(101, "the move to 4096", "the positive limit switch is active"),
+        Exception,
+        MotionFailed,
+        {"what": "the move to 4096"},
+        ["failed: the positive limit switch"],
+    ),
+    (
+        MotionTimeout(101, "the move to 4096", "it takes longer than 2 s"),
+        TimeoutError,
+        MotionFailed,
+        {"reason": "it takes longer than 2 s"},
+        ["failed: it takes longer than 2 s"],
+    ),
+    (
+        NotAtRest(101, "quick stop and disable voltage"),
+        Exception,
+        DriveError,
+        {"tried": "quick stop and disable voltage", "at_rest": False},
+        ["it did not confirm that it is at rest: quick stop and disable voltage", "use the emergency stop"],
+    ),
 ]
 #: Bases that nothing raises.
-BASES = {OpenDiagError, DictionaryError, LogError, AdapterError, SdoError}
+BASES = {OpenDiagError, DictionaryError, DriveError, LogError, AdapterError, SdoError}
 EVERY = [
     thing
     for _, thing in inspect.getmembers(errors, inspect.isclass)
@@ -362,3 +511,15 @@ def test_the_indentation_in_the_docstring_is_the_inheritance():
         if len(parents) > 1 and name.start() > min(parents):
             above = max(depth for depth in parents if depth < name.start())
             assert getattr(errors, parents[above]) in getattr(errors, name.group()).__bases__, line
+
+
+def test_what_became_of_the_drive_is_part_of_the_sentence():
+    assert "the drive is at rest and disabled" in str(at_rest(MotionFailed(5, "a move", "no"), True))
+    assert "use the emergency stop" in str(at_rest(MotionFailed(5, "a move", "no"), False))
+    assert str(at_rest(MotionFailed(5, "a move", "no"), None)) == "drive 5: a move failed: no"
+
+
+def test_the_likeliest_cause_is_part_of_the_sentence_of_a_drive_error():
+    error = StateNotReached(5, "SWITCHED ON", "READY TO SWITCH ON", 0x0221, 1.0)
+    error.why = (Finding("DRV-VOLTAGE", Severity.ERROR, "The supply is missing."),)
+    assert str(error).endswith("(statusword 0221h). The supply is missing")

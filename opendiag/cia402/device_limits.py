@@ -73,15 +73,17 @@ def forget_limits(link: DriveLink) -> None:
 
 
 def _read(link: DriveLink) -> Plan[DeviceLimits]:
-    position = [(yield from _span(link, index)) for index in (SOFTWARE_LIMITS, RANGE_LIMIT)]
-    velocity = [(yield from _highest(link, MAX_PROFILE_VELOCITY)), (yield from _motor_speed(link))]
+    software = yield from _span(link, SOFTWARE_LIMITS)
+    span = yield from _span(link, RANGE_LIMIT)
+    profile_velocity = yield from _highest(link, MAX_PROFILE_VELOCITY)
+    motor_speed = yield from _motor_speed(link)
     torque = yield from _highest(link, MAX_CURRENT if link.quirks.torque_in_ma else MAX_TORQUE)
     up = yield from _highest(link, MAX_ACCELERATION)
     down = yield from _highest(link, MAX_DECELERATION)
     window = yield from link.read_if_there(POSITION_WINDOW)
     return DeviceLimits(
-        tuple(bound for bound in position if bound is not None),
-        tuple(bound for bound in velocity if bound is not None),
+        tuple(bound for bound in (software, span) if bound is not None),
+        tuple(bound for bound in (profile_velocity, motor_speed) if bound is not None),
         () if up is None else (up,),
         () if down is None else (down,),
         () if torque is None else (torque,),
@@ -154,7 +156,7 @@ def check(link: DriveLink, what: str, value: float, bounds: tuple[Bound, ...]) -
     """Raise OutsideLimits."""
     for bound in bounds:
         if not bound.low <= value <= bound.high:
-            raise OutsideLimits(link.node_id, what, f"{value:g}", f"{bound.low:g} .. {bound.high:g}", bound.whose)
+            raise OutsideLimits(link.node_id, what, f"{value:.12g}", f"{bound.low:.12g} .. {bound.high:.12g}", bound.whose)
 
 
 def fits(link: DriveLink, what: str, value: int, index: int, subindex: int = 0) -> None:
@@ -167,7 +169,12 @@ def fits(link: DriveLink, what: str, value: int, index: int, subindex: int = 0) 
     low = variable.low if isinstance(variable.low, int) else span[0]
     high = variable.high if isinstance(variable.high, int) else span[1]
     by_type = Bound(*span, f"the range of {name}")
-    check(link, what, value, (by_type, Bound(low, high, f"the dictionary's limits of {name}")) if low < high else (by_type,))
+    check(
+        link,
+        what,
+        value,
+        (by_type, Bound(low, high, f"the dictionary's limits of {name}")) if low < high else (by_type,),
+    )
 
 
 def check_position(link: DriveLink, target: int, *, what: str = "target position") -> Plan[None]:
@@ -178,7 +185,11 @@ def check_position(link: DriveLink, target: int, *, what: str = "target position
 
 
 def check_profile(
-    link: DriveLink, velocity: int | None, acceleration: int | None, deceleration: int | None, objects: tuple[int, int, int]
+    link: DriveLink,
+    velocity: int | None,
+    acceleration: int | None,
+    deceleration: int | None,
+    objects: tuple[int, int, int],
 ) -> Plan[None]:
     """``objects`` are those to be written: velocity, acceleration and deceleration. Raise OutsideLimits."""
     limits = yield from device_limits(link)

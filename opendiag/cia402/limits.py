@@ -53,12 +53,12 @@ class Limits:
         """Raise UnknownTarget for a unit that the drive does not have, ValueError for what is no limit."""
         window = None
         if self.position is not None:
-            low, high = sorted(_device(units, "position", end) for end in self.position)
+            low, high = sorted(units.counts("position", end) for end in self.position)
             window = low, high
         if self.time_s is not None and not self.time_s > 0:
             raise ValueError(f"a limit of {self.time_s} s is not positive")
         velocity, acceleration, current = (
-            None if each is None else abs(_device(units, quantity, each))
+            None if each is None else abs(units.counts(quantity, each))
             for quantity, each in (
                 ("velocity", self.velocity),
                 ("acceleration", self.acceleration),
@@ -66,13 +66,6 @@ class Limits:
             )
         )
         return ScriptLimits(units, window, velocity, acceleration, current, self.time_s)
-
-
-def _device(units: Units, quantity: str, given: float | str) -> int:
-    if isinstance(given, str):
-        value, unit = Units.parse(given)
-        return units.to_device(quantity, value, unit or None)
-    return units.to_device(quantity, given)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ HALT = 0x0100
 #: Velocities up to this are the flicker of an encoder at standstill, where nothing better is known.
 STILL_SPEED = 64
 #: Why an enabling call went no further.
-STOPPED = "it was stopped while it was being enabled"
+STOPPED = "another call has stopped the drive meanwhile"
 _PROFILE = range(0x6000, 0x6800)
 _CONTROLWORDS = frozenset(CONTROLWORD + axis * AXIS_STEP for axis in range(MOST_AXES))
 _MISSING = (SdoAbortCode.NO_SUCH_OBJECT, SdoAbortCode.NO_SUCH_SUBINDEX)
@@ -144,6 +144,13 @@ class DriveLink:
         """May words be sent that energise? Not any more after a stop, nor after the drive has booted."""
         return self._leave and self.booted_at() == self._leave_since
 
+    @permitted.setter
+    def permitted(self, leave: bool) -> None:
+        if leave:
+            self.permit(self.stops)
+        else:
+            self.revoke()
+
     def permit(self, stops: int) -> None:
         """For the enabling call alone. ``stops`` is what `stops` was when it began. Raise NotPermitted if it rose."""
         if self.stops != stops:
@@ -238,13 +245,15 @@ class DriveLink:
         state = self.state
         if state is PdsState.OPERATION_ENABLED and self.permitted:
             return word
-        self.revoke()
+        had_leave = self.permitted
+        if had_leave:
+            self.revoke()
         if state in (PdsState.FAULT, PdsState.FAULT_REACTION_ACTIVE):
             raise (yield from self.fault(during))
         shown = state.value if state is not None else f"no state ({word:04X}h)"
         if state is PdsState.OPERATION_ENABLED:
-            shown += ", which this script did not ask for"
-        raise NotEnabled(self.node_id, shown, during if state is not PdsState.OPERATION_ENABLED else "")
+            shown += ", which this script did not ask for, or not any more"
+        raise NotEnabled(self.node_id, shown, during if had_leave else "")
 
     def fault(self, during: str = "") -> Plan[DriveFault]:
         """The error to raise for a drive in a fault, with what 603Fh says."""

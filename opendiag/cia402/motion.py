@@ -13,7 +13,14 @@ from typing import TypeVar
 from opendiag.cia402.link import HALT, DriveLink
 from opendiag.cia402.mode_change import set_mode
 from opendiag.cia402.modes import Mode
-from opendiag.cia402.objects import CONTROLWORD, DIGITAL_INPUTS, MODE_DISPLAY, POSITION, POSITION_DEMAND, TARGET_POSITION
+from opendiag.cia402.objects import (
+    CONTROLWORD,
+    DIGITAL_INPUTS,
+    MODE_DISPLAY,
+    POSITION,
+    POSITION_DEMAND,
+    TARGET_POSITION,
+)
 from opendiag.cia402.power import is_still, neutralise, rest_after
 from opendiag.errors import (
     DriveFault,
@@ -37,6 +44,10 @@ MODE_BITS = NEW_SET_POINT | IMMEDIATELY | RELATIVE | ON_SET_POINT
 REACHED, LIMIT, BIT_12, BIT_13 = 1 << 10, 1 << 11, 1 << 12, 1 << 13
 _FOLLOWING_ERROR = 0x8611
 _NEGATIVE_LIMIT, _POSITIVE_LIMIT = 1, 2
+#: Counts by which a position may flicker, and a drive that stands still may seem to move.
+FLICKER = 2
+#: Seconds without progress after which its reason is looked for.
+_DOUBT_S = 0.1
 #: What the checks of a motion raise; nothing has been sent by then.
 REFUSED = (OutsideLimits, UnknownTarget, NotEnabled, DriveFault, MotionFailed)
 
@@ -49,7 +60,7 @@ def safely(link: DriveLink, plan: Plan[T], leave: tuple[type[BaseException], ...
     try:
         return (yield from plan)
     except GeneratorExit:
-        link.permitted = False
+        link.revoke()
         raise
     except leave:
         raise
@@ -107,7 +118,8 @@ def foreign_halt(link: DriveLink, what: str) -> Plan[None]:
 class Patience:
     """How long something may take. Time in which our own halt is set does not count.
 
-    ``timeout_s`` None: as long as `progress` is told at least every ``stall_s``.
+    ``timeout_s`` None: as long as `progress` is told at least every ``stall_s``. ``spent`` and ``idle_s`` are the
+    seconds since the first `tick`, and since the last progress.
     """
 
     def __init__(self, link: DriveLink, what: str, timeout_s: float | None, stall_s: float = 2.0) -> None:
@@ -115,8 +127,9 @@ class Patience:
         self._what = what
         self._timeout_s = timeout_s
         self.stall_s = stall_s
-        self._spent = 0.0
+        self.spent = 0.0
         self._last: float | None = None
+        self._doubt_at = _DOUBT_S
         self.idle_s = 0.0
 
     @property
@@ -127,17 +140,25 @@ class Patience:
         """Count the time since the last call."""
         now = yield Now()
         if self._last is not None and not self.halted:
-            self._spent += now - self._last
+            self.spent += now - self._last
             self.idle_s += now - self._last
         self._last = now
 
     def progress(self) -> None:
         """Something moves."""
         self.idle_s = 0.0
+        self._doubt_at = _DOUBT_S
+
+    def doubtful(self) -> bool:
+        """Nothing has moved for a while: is that somebody's doing? Seldom True, as finding that out takes time."""
+        if self.halted or self.idle_s < self._doubt_at:
+            return False
+        self._doubt_at = 2 * self.idle_s + _DOUBT_S
+        return True
 
     def exhausted(self) -> MotionTimeout | None:
         """The error to raise, once it is over."""
-        if self._timeout_s is not None and self._spent >= self._timeout_s:
+        if self._timeout_s is not None and self.spent >= self._timeout_s:
             return MotionTimeout(self._link.node_id, self._what, f"it did not end within {self._timeout_s:g} s")
         if self._timeout_s is None and self.idle_s >= self.stall_s:
             return MotionTimeout(self._link.node_id, self._what, f"nothing has moved for {self.stall_s:g} s")
@@ -154,11 +175,14 @@ class Patience:
 
 
 def enter_mode(link: DriveLink, mode: int) -> Plan[None]:
-    """Change the mode of an enabled drive; one that moves is stopped first. Raise ModeRefused, MotionTimeout, SdoError."""
+    """Change the mode of an enabled drive; one that moves is stopped first.
+
+    Raise ModeRefused, MotionTimeout, SdoError.
+    """
     shown = yield from link.read_if_there(MODE_DISPLAY)
     if shown == mode:
         return
-    if not (yield from is_still(link)):
+    if (yield from is_still(link)) is False:
         yield from come_to_rest(link, shown)
     yield from set_mode(link, mode)
     leftover = link.controlword & (HALT | MODE_BITS)
@@ -189,7 +213,7 @@ def come_to_rest(
     yield from link.change(set_bits=HALT, during="it was to stop")
     began = yield Now()
     limit = link.timing.stop_s if timeout_s is None else timeout_s
-    while not (yield from is_still(link)):
+    while (yield from is_still(link)) is False:
         yield from look(link, what, watch)
         if (yield Now()) - began >= limit:
             raise MotionTimeout(link.node_id, what, f"it still moved {limit:g} s after halt was set")

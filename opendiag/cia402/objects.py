@@ -10,7 +10,7 @@ MOST_AXES = 8
 ABORT_CONNECTION = 0x6007
 ERROR_CODE = 0x603F
 CONTROLWORD, STATUSWORD = 0x6040, 0x6041
-VL_TARGET_VELOCITY = 0x6042
+VL_TARGET_VELOCITY, VL_ACTUAL_VELOCITY = 0x6042, 0x6044
 QUICK_STOP_OPTION, SHUTDOWN_OPTION, DISABLE_OPTION, HALT_OPTION, FAULT_REACTION = 0x605A, 0x605B, 0x605C, 0x605D, 0x605E
 MODE, MODE_DISPLAY = 0x6060, 0x6061
 POSITION_DEMAND, POSITION_INTERNAL, POSITION = 0x6062, 0x6063, 0x6064
@@ -36,14 +36,15 @@ DIGITAL_INPUTS, DIGITAL_OUTPUTS, TARGET_VELOCITY = 0x60FD, 0x60FE, 0x60FF
 MOTOR_TYPE, SUPPORTED_MODES = 0x6402, 0x6502
 
 #: What a mode follows as soon as the drive is enabled in it: (object, subindex, the object whose value is "stay", or
-#: None for 0). Profile position and homing follow nothing until controlword bit 4 says so.
+#: None for 0). Profile position and homing follow nothing until controlword bit 4 says so. Offsets are added to the
+#: set-point; those that only feed forward (velocity in csp, torque in csp and csv) stay as they are.
 SET_POINTS: dict[int, tuple[tuple[int, int, int | None], ...]] = {
     Mode.VL: ((VL_TARGET_VELOCITY, 0, None),),
     Mode.PV: ((TARGET_VELOCITY, 0, None),),
     Mode.TQ: ((TARGET_TORQUE, 0, None),),
     Mode.IP: ((INTERPOLATION_DATA, 1, POSITION),),
-    Mode.CSP: ((TARGET_POSITION, 0, POSITION),),
-    Mode.CSV: ((TARGET_VELOCITY, 0, None),),
-    Mode.CST: ((TARGET_TORQUE, 0, None),),
-    Mode.CSTCA: ((TARGET_TORQUE, 0, None),),
+    Mode.CSP: ((POSITION_OFFSET, 0, None), (TARGET_POSITION, 0, POSITION)),
+    Mode.CSV: ((VELOCITY_OFFSET, 0, None), (TARGET_VELOCITY, 0, None)),
+    Mode.CST: ((TORQUE_OFFSET, 0, None), (TARGET_TORQUE, 0, None)),
+    Mode.CSTCA: ((TORQUE_OFFSET, 0, None), (TARGET_TORQUE, 0, None)),
 }

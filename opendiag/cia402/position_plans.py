@@ -15,6 +15,7 @@ from opendiag.cia402.modes import Mode
 from opendiag.cia402.motion import (
     BIT_12,
     BIT_13,
+    FLICKER,
     IMMEDIATELY,
     LIMIT,
     MODE_BITS,
@@ -46,10 +47,8 @@ from opendiag.cia402.objects import (
 from opendiag.errors import FollowingErrorTooLarge, LimitReached, MotionFailed, MotionTimeout
 from opendiag.services.plans import Now, Plan, Sleep
 
-#: Counts by which a position may flicker, and a drive that stands still may seem to move.
-FLICKER = 2
-#: Seconds between two looks at the position of a motion under way, and until a standstill off the target is looked into.
-_POSITION_S, _DOUBT_S = 0.02, 0.1
+#: Seconds between two looks at the position of a motion under way, and from when on it counts as standing.
+_POSITION_S, _STANDING_S = 0.02, 0.1
 _PROFILE = (PROFILE_VELOCITY, ACCELERATION, DECELERATION)
 _LAST_TARGET, _DEMAND, _ACTUAL = 0, 1, 2
 
@@ -242,7 +241,6 @@ class Course:
         self._position: int | None = None
         self._anchor = 0
         self._seen_at = float("-inf")
-        self._doubted = 0.0
 
     def look(self) -> Plan[int]:
         """One look. Raise what the drive, the time or the way says against the motion."""
@@ -254,8 +252,7 @@ class Course:
         now = yield Now()
         if self._position is None or word & REACHED or now - self._seen_at >= _POSITION_S:
             yield from self._see(word, now)
-        if self._patience.idle_s >= _DOUBT_S * (1 + self._doubted) and not self._patience.halted:
-            self._doubted = 2 * self._doubted + 1
+        if self._patience.doubtful():
             yield from self._doubt()
         if (error := self._patience.exhausted()) is not None:
             raise self._better(error, word)
@@ -268,7 +265,6 @@ class Course:
             self._anchor = position
         elif abs(position - self._anchor) > FLICKER:
             self._anchor = position
-            self._doubted = 0
             self._patience.progress()
         self._position = position
         self._seen_at = now
@@ -289,12 +285,14 @@ class Course:
         where = f"; it is at {position}, and should be at {goal.low}"
         if position is None or goal.has(position):
             where = ""
+        if word & BIT_12:
+            where += "; the drive keeps bit 12 set, so it takes no new set-point"
         node_id = self._link.node_id
-        if where and self._patience.idle_s < _DOUBT_S:
+        if not where or word & BIT_12 or self._patience.idle_s < _STANDING_S:
             return MotionTimeout(node_id, self.what, error.reason + where)
-        if where and word & LIMIT:
+        if word & LIMIT:
             return LimitReached(node_id, self.what, f"it stands still at an internal limit (bit 11){where}")
-        if where and word & REACHED:
+        if word & REACHED:
             return MotionFailed(node_id, self.what, f"the drive says target reached (bit 10) elsewhere{where}")
         return MotionTimeout(node_id, self.what, error.reason + where)
 

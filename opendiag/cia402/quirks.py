@@ -22,7 +22,7 @@ class DriveQuirks:
 
     settle_s: float = 0.0
     no_voltage_bit: bool = False
-    mode_s: float = 2.0
+    mode_s: float = 7.0
     halt_blocks_modes: bool = False
     homing_without_reached: bool = False
     torque_in_ma: bool = False

@@ -6,8 +6,10 @@ meanwhile (Ctrl-C, a plan that is cancelled) is kept until it is over, as this i
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from opendiag.cia402.link import HALT, KEPT, DriveLink
 from opendiag.cia402.objects import POSITION, VELOCITY, VL_ACTUAL_VELOCITY
@@ -26,6 +28,8 @@ _STRAY = 2
 #: Quick stops in a row that were taken and did not last: somebody else writes the controlword.
 _OVERRULED = 3
 _LONGEST_ANSWER_S = 1.0
+#: Attempts, should the time not go on.
+_MOST = 2_500
 
 
 def make_safe(link: DriveLink) -> Plan[bool]:
@@ -33,8 +37,8 @@ def make_safe(link: DriveLink) -> Plan[bool]:
 
     Needs no knowledge of the state. True when the drive said so itself; False when it did not within
     ``timing.rest_s``, or nothing can be sent any more. One that does not answer gets the NMT command stop, which is
-    "connection lost" (6007h) to most drives; one that is enabled again after each quick stop goes PRE-OPERATIONAL, where
-    no PDO reaches it. Raises only what was thrown in from outside, when it is over.
+    "connection lost" (6007h) to most drives; one that is enabled again after each quick stop goes PRE-OPERATIONAL,
+    where no PDO reaches it. Raises only what was thrown in from outside, when it is over.
     """
     at_rest, interruption = yield from bring_to_rest(link)
     if interruption is not None:
@@ -77,7 +81,7 @@ def bring_to_rest(link: DriveLink) -> Plan[tuple[bool, BaseException | None]]:
     effort = _Effort(link.timing.answer_s)
     interruption: BaseException | None = None
     at_rest: bool | None = None
-    while at_rest is None:
+    for _ in range(_MOST):
         try:
             at_rest = yield from _attempt(link, effort)
             effort.failed = True
@@ -94,18 +98,20 @@ def bring_to_rest(link: DriveLink) -> Plan[tuple[bool, BaseException | None]]:
         except BaseException as thrown:
             effort.failed = True
             interruption = interruption or thrown
-    link.at_rest = at_rest
-    return at_rest, interruption
+        if at_rest is not None:
+            break
+    link.at_rest = bool(at_rest)
+    return link.at_rest, interruption
 
 
 def _attempt(link: DriveLink, effort: _Effort) -> Plan[bool | None]:
     """True or False: it is decided. None: try again."""
+    if effort.failed:
+        yield Sleep(link.timing.poll_s)
     now = yield Now()
     if effort.began is None:
         effort.began = effort.answered_at = now
     if effort.failed:
-        yield Sleep(link.timing.poll_s)
-        now = yield Now()
         if now - effort.began >= link.timing.rest_s:
             yield from _last_resort(link)
             return False
@@ -168,21 +174,19 @@ def _insist(link: DriveLink, effort: _Effort, now: float) -> Plan[None]:
     NMT stop is followed by PRE-OPERATIONAL: SDO works there, to see what became of it.
     """
     if now - effort.answered_at >= link.timing.silence_s and NmtCommand.STOP not in effort.told:
-        effort.told += [NmtCommand.STOP, NmtCommand.PRE_OPERATIONAL]
         yield from _tell(link, NmtCommand.STOP)
         yield Sleep(link.timing.poll_s)
-        yield from _tell(link, NmtCommand.PRE_OPERATIONAL)
-    elif effort.overruled >= _OVERRULED and NmtCommand.PRE_OPERATIONAL not in effort.told:
-        effort.told.append(NmtCommand.PRE_OPERATIONAL)
-        yield from _tell(link, NmtCommand.PRE_OPERATIONAL)
+        yield from _tell(link, NmtCommand.ENTER_PRE_OPERATIONAL)
+        effort.told += [NmtCommand.STOP, NmtCommand.ENTER_PRE_OPERATIONAL]
+    elif effort.overruled >= _OVERRULED and NmtCommand.ENTER_PRE_OPERATIONAL not in effort.told:
+        yield from _tell(link, NmtCommand.ENTER_PRE_OPERATIONAL)
+        effort.told.append(NmtCommand.ENTER_PRE_OPERATIONAL)
 
 
 def _last_resort(link: DriveLink) -> Plan[None]:
     """The time is over. It may hear what it does not answer."""
-    try:
+    with contextlib.suppress(SdoError, WireError):
         yield from link.control(link.controlword & KEPT & ~HALT, link.timing.answer_s)
-    except (SdoError, WireError):
-        pass
     yield from _tell(link, NmtCommand.STOP)
 
 
@@ -190,7 +194,7 @@ def _tell(link: DriveLink, command: NmtCommand) -> Plan[None]:
     yield Send(Frame(0, NmtMessage(command, link.node_id).encode()))
 
 
-# --- standstill ---------------------------------------------------------------------------------------------------------
+# --- standstill -----------------------------------------------------------------------------------------------------
 
 
 def is_still(link: DriveLink, patience_s: float | None = None) -> Plan[bool | None]:
@@ -219,10 +223,8 @@ def goes_one_way(positions: Sequence[int], window: int | None) -> bool:
     span = max(positions, default=0) - min(positions, default=0)
     if span <= (_STRAY if window is None else window):
         return False
-    steps = [after - before for before, after in zip(positions, positions[1:], strict=False)]
-    if window is not None:
-        return True
-    return all(step > 0 for step in steps) or all(step < 0 for step in steps)
+    steps = [after - before for before, after in pairwise(positions)]
+    return window is not None or all(step >= 0 for step in steps) or all(step <= 0 for step in steps)
 
 
 def _shown(link: DriveLink, objects: Sequence[int], patience_s: float | None) -> Plan[int | None]:

@@ -1,4 +1,4 @@
-"""Profile torque: let the motor pull with a torque. How fast it turns then is up to the load, and to whoever watches."""
+"""Profile torque: let the motor pull with a torque. How fast it turns is up to the load, and to whoever watches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from opendiag.cia402.motion import (
     safely,
 )
 from opendiag.cia402.objects import TARGET_TORQUE, TORQUE_DEMAND, TORQUE_SLOPE
-from opendiag.errors import MotionFailed, OutsideLimits
+from opendiag.errors import MotionTimeout, OutsideLimits
 from opendiag.services.plans import Now, Plan, Sleep
 
 
@@ -104,15 +104,11 @@ def _await(link: DriveLink, what: str, torque: int, timeout_s: float | None, wat
             return torque if demand is None else demand
         if demand != last:
             patience.progress()
-        elif patience.idle_s > patience.stall_s / 4:
+        elif patience.doubtful():
             yield from foreign_halt(link, what)
         last = demand
         yield from patience.tick()
         if (error := patience.exhausted()) is not None:
-            if not there:
-                reason = f"{error.reason}; the drive's torque demand (6074h) is {demand}"
-                raise MotionFailed(link.node_id, what, reason) if timeout_s is None else type(error)(
-                    link.node_id, what, reason
-                )
-            raise error
+            shown = "" if there else f"; the drive's torque demand (6074h) is {demand}"
+            raise MotionTimeout(link.node_id, what, error.reason + shown)
         yield Sleep(link.timing.poll_s)

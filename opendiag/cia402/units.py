@@ -166,6 +166,13 @@ class Units:
 
     # --- numbers ---
 
+    def counts(self, quantity: str, given: float | str, unit: str | None = None) -> int:
+        """As `to_device`; text as in "2.5 rev" names its own unit. Raise as it."""
+        if isinstance(given, str):
+            value, own = self.parse(given)
+            return self.to_device(quantity, value, own or unit)
+        return self.to_device(quantity, given, unit)
+
     def to_device(self, quantity: str, value: float, unit: str | None = None) -> int:
         """The number for the drive's object. Raise UnknownTarget; ValueError for what is no finite number."""
         if isinstance(value, bool) or not math.isfinite(value):

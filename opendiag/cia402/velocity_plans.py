@@ -25,8 +25,6 @@ from opendiag.errors import LimitReached, MotionFailed
 from opendiag.services.plans import Now, Plan, Sleep
 
 _PROFILE = (TARGET_VELOCITY, ACCELERATION, DECELERATION)
-#: Seconds without getting closer after which somebody is looked for who keeps it from that.
-_DOUBT_S = 0.1
 
 
 def run(
@@ -73,9 +71,7 @@ def run_for(
     return measured
 
 
-def _check(
-    link: DriveLink, what: str, profile: tuple[int, int | None, int | None], tolerance: int | None
-) -> Plan[int]:
+def _check(link: DriveLink, what: str, profile: tuple[int, int | None, int | None], tolerance: int | None) -> Plan[int]:
     """Gives how far off the velocity may be."""
     yield from ready(link, what)
     yield from check_profile(link, *profile, _PROFILE)
@@ -114,7 +110,7 @@ def _run(
         if off < best - window / 4:
             best = off
             patience.progress()
-        elif patience.idle_s >= _DOUBT_S and off > window:
+        elif off > window and patience.doubtful():
             yield from _doubt(link, what, velocity)
         yield from patience.check()
         yield Sleep(link.timing.poll_s)

@@ -7,8 +7,9 @@ import sys
 from typing import Any
 
 _SEQUENCES = {"\x1b[A": "up", "\x1b[B": "down", "\x1bOA": "up", "\x1bOB": "down", "\x1b[5~": "page up"}
+_SEQUENCES |= {"\x1b[C": "right", "\x1b[D": "left", "\x1bOC": "right", "\x1bOD": "left"}
 _SEQUENCES |= {"\x1b[6~": "page down", "\x1b[H": "home", "\x1b[F": "end", "\x1b[1~": "home", "\x1b[4~": "end"}
-_WINDOWS = {"H": "up", "P": "down", "I": "page up", "Q": "page down", "G": "home", "O": "end"}
+_WINDOWS = {"H": "up", "P": "down", "I": "page up", "Q": "page down", "G": "home", "O": "end", "M": "right", "K": "left"}
 
 
 class Keys:
@@ -35,7 +36,7 @@ class Keys:
             termios.tcsetattr(self._descriptor, termios.TCSANOW, self._before)
 
     def pressed(self) -> list[str]:
-        """Letters in small, and "up", "down", "page up", "page down", "home", "end"."""
+        """Letters in small, and "up", "down", "left", "right", "page up", "page down", "home", "end"."""
         return _on_windows() if sys.platform == "win32" else keys_in(self._waiting())
 
     def _waiting(self) -> str:

@@ -28,11 +28,12 @@ _KEPT_OWN = 128
 
 @dataclass(slots=True, eq=False)
 class OwnFrames:
-    """What we sent on one CAN-ID. ``confirmed``: it was on the bus and somebody acknowledged it."""
+    """What we sent on one CAN-ID; ``data`` the last. ``confirmed``: it was on the bus and somebody acknowledged it."""
 
     handed: int = 0
     confirmed: int = 0
     failed: int = 0
+    data: bytes = b""
     handed_at: float | None = None
     confirmed_at: float | None = None
     failed_at: float | None = None
@@ -158,6 +159,7 @@ class BusWatch:
         if frame.remote:
             self.heartbeats.receive(frame, now)
         own.handed += 1
+        own.data = frame.data
         own.handed_at = now
         channel = self._channel(frame, key)
         if channel is not None and channel[1]:

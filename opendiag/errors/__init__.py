@@ -13,6 +13,7 @@
     │   ├── LogNotWritten (OSError)            it cannot be written, or not in this format
     │   ├── NotALog (ValueError)               a file without a single frame in a format we know
     │   └── NotALine (ValueError)              a text that should be one frame and is none
+    ├── SequenceError (ValueError)             a sequence of motions that is not carried out: lines and why
     ├── AdapterError                           something about the way to the bus
     │   ├── BadInterface (ValueError)          -i or connect() names what cannot be understood
     │   ├── BadFilter (ValueError)             a filter of frames that cannot be understood
@@ -39,7 +40,8 @@
     │   │   ├── HomingFailed                   homing error, or homing interrupted
     │   │   ├── LimitReached                   stopped by a limit of the drive or of the script
     │   │   └── MotionTimeout (TimeoutError)   it takes too long
-    │   └── NotAtRest                          a drive that did not confirm that it stands still
+    │   ├── NotAtRest                          a drive that did not confirm that it stands still
+    │   └── BroughtToRest                      stopped while the script did something else: why
     ├── NotDone (TimeoutError)                 waited for in vain so far; it goes on
     │   └── NmtStateNotReached                 a node did not tell the NMT state that was awaited
     ├── PlanCancelled                          thrown into a plan whose caller, or whose neighbour, gave up
@@ -65,6 +67,7 @@ from opendiag.errors.calls import (
     ValueRefused,
 )
 from opendiag.errors.drives import (
+    BroughtToRest,
     DriveError,
     DriveFault,
     FollowingErrorTooLarge,
@@ -91,6 +94,7 @@ from opendiag.errors.files import (
     NotALine,
     NotALog,
     ObjectNotFound,
+    SequenceError,
     UnknownDictionary,
 )
 from opendiag.errors.transfers import (
@@ -111,6 +115,7 @@ __all__ = [
     "BadFilter",
     "BadInterface",
     "BlockingCall",
+    "BroughtToRest",
     "DictionaryError",
     "DictionaryFileError",
     "DictionaryFindings",
@@ -147,6 +152,7 @@ __all__ = [
     "SdoRefusal",
     "SdoTimeout",
     "SendFailed",
+    "SequenceError",
     "StateNotReached",
     "UnknownDictionary",
     "UnknownTarget",

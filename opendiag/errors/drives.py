@@ -97,14 +97,16 @@ class NotEnabled(DriveError, RuntimeError):
 class NotPermitted(DriveError, RuntimeError):
     """A controlword that would energise the drive, where nobody asked for that, or a stop came. It was not sent."""
 
-    def __init__(self, node_id: int, controlword: int, reason: str = "nobody asked for that") -> None:
+    def __init__(
+        self, node_id: int, controlword: int, reason: str = "it would energise the drive, and nobody asked for that"
+    ) -> None:
         super().__init__(node_id, controlword, reason)
         self.controlword = controlword
         self.reason = reason
 
     @property
     def summary(self) -> str:
-        return f"controlword {self.controlword:04X}h would energise it, and {self.reason}; it was not sent"
+        return f"controlword {self.controlword:04X}h was not sent: {self.reason}"
 
 
 class ModeRefused(DriveError):
@@ -177,3 +179,19 @@ class NotAtRest(DriveError):
     @property
     def summary(self) -> str:
         return f"it did not confirm that it is at rest: {self.tried}"
+
+
+class BroughtToRest(DriveError):
+    """The drive was stopped and disabled while the script did something else; told at its next call.
+
+    ``cause`` says why: the script did not call in time, the drive fell silent or restarted, another drive that belongs
+    to it failed, the adapter is gone.
+    """
+
+    def __init__(self, node_id: int, cause: str) -> None:
+        super().__init__(node_id, cause)
+        self.cause = cause
+
+    @property
+    def summary(self) -> str:
+        return f"it was to be brought to rest: {self.cause}"

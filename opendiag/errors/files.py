@@ -140,3 +140,25 @@ class NotALine(LogError, ValueError):
 
     def __str__(self) -> str:
         return f"{self.text!r} is no frame: {self.reason}"
+
+
+class SequenceError(OpenDiagError, ValueError):
+    """A sequence of motions that is not carried out: nothing was sent.
+
+    ``problems`` are all that were found, in the order of the file, each with its line (None: that of no line).
+    """
+
+    def __init__(self, file: str, problems: Sequence[tuple[int | None, str]]) -> None:
+        super().__init__(file, tuple(problems))
+        self.file = file
+        self.problems = tuple(problems)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """A sentence for each problem, as in "turn.yaml:7: ..."."""
+        return tuple(
+            f"{self.file}: {text}" if line is None else f"{self.file}:{line}: {text}" for line, text in self.problems
+        )
+
+    def __str__(self) -> str:
+        return f"{'; '.join(self.lines)}; nothing was sent"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from opendiag.frame import Frame
 from opendiag.master.cyclic import Cycle, Cyclic
@@ -21,6 +21,10 @@ from opendiag.wire.time_stamp import TimeOfDay
 
 if TYPE_CHECKING:
     from opendiag.master.clock import Clock
+    from opendiag.master.drive import Drive
+    from opendiag.master.drive_guard import DriveKeeper
+    from opendiag.master.drives import Axes
+    from opendiag.master.network import Network
     from opendiag.master.pump import Pump
 
 
@@ -35,6 +39,27 @@ class BusServices:
     monitor: Monitor
     nmt: NetworkNmt
     _sync_cycle: Cycle | None = None
+    #: What brings the drives that are enabled through this network to rest; None while there are none.
+    keeper: DriveKeeper | None = None
+
+    # --- drives ---
+
+    def drive(self, node_id: int, **options: Any) -> Drive:
+        """A CiA 402 drive, to be used with ``with``; nothing is sent. See `opendiag.master.drive.Drive` for options."""
+        from opendiag.master.drive import make_drive
+
+        return make_drive(cast("Network", self), node_id, **options)
+
+    def drives(self, *node_ids: int, **options: Any) -> Axes:
+        """Several drives that start together and stop together, as in ``with net.drives(101, 102) as (x, y)``."""
+        from opendiag.master.drives import make_axes
+
+        return make_axes(cast("Network", self), node_ids, **options)
+
+    def end_drives(self) -> None:
+        """Bring to rest what was enabled through this network, and let it go."""
+        if self.keeper is not None:
+            self.keeper.rest_now()
 
     # --- events ---
 
@@ -81,6 +106,12 @@ class BusServices:
             self.monitor.use_sync(producer.cob)
             self._sync_cycle = self.cyclic.every(period_s, lambda now: pump.send(producer.next_frame(), now), "SYNC")
             return self._sync_cycle
+
+    @property
+    def sync_cycle(self) -> Cycle | None:
+        """What sends SYNC from here, while it does."""
+        cycle = self._sync_cycle
+        return cycle if cycle is not None and cycle.running else None
 
     def on_sync(self, function: Callable[[float], object]) -> Callable[[], None]:
         """Call ``function(now)`` right after each SYNC that was sent or received; call the result to end that.

@@ -121,6 +121,10 @@ class Monitor:
             self._pump.drain(self._beats, self._pump.clock.now())
             return life
 
+    def given(self, node_id: int) -> float | None:
+        """The consumer time that somebody asked for; None: it is worked out."""
+        return self._given.get(node_id)
+
     def unsupervise(self, node_id: int) -> None:
         with self._pump.lock:
             self._unsupervised.add(node_id)

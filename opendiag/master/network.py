@@ -336,6 +336,7 @@ class Network(BusServices):
         Closing again does nothing.
         """
         try:
+            self.end_drives()
             self.cyclic.close()
             self._end_plans()
             while self._on_close:

@@ -27,7 +27,11 @@ def run_plan(network: Network, plan: Plan[T]) -> T:
     Ctrl-C is thrown into the plan, and what the plan does about it is done before it is raised; a second one ends that.
     """
     network.pump.check_may_wait("running a plan")
-    running = network.begin(plan)
+    return finish(network.begin(plan))
+
+
+def finish(running: RunningPlan[T]) -> T:
+    """Wait for a plan that was begun, and give its result. Raise as `run_plan`."""
     try:
         running.wait()
     except BaseException as interruption:  # Ctrl-C: the plan may have to bring something to rest first

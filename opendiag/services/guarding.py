@@ -56,7 +56,7 @@ class GuardedNode:
     """``state`` as it was answered last. ``asked`` and ``answered`` count; ``toggle_errors`` are no answers.
 
     ``toggle`` is what bit 7 of the next answer must be, None: anything; ``next_at`` when it is asked again; its life
-    time runs from ``since``.
+    time runs from ``since``; ``open_at`` is when the first question was asked that is not answered.
     """
 
     node_id: int
@@ -73,6 +73,7 @@ class GuardedNode:
     toggle: bool | None = None
     next_at: float | None = None
     since: float | None = None
+    open_at: float | None = None
 
     @property
     def life_time_s(self) -> float:
@@ -81,8 +82,14 @@ class GuardedNode:
 
     @property
     def due(self) -> float | None:
-        """When it will be lost without an answer; None: not asked yet, or lost already."""
-        return None if self.lost or self.since is None else self.since + self.life_time_s
+        """When it will be lost without an answer; None: not asked yet, or lost already.
+
+        Each question has a guard time to be answered: with a factor of 1 the life time is over when one is asked.
+        """
+        if self.lost or self.since is None:
+            return None
+        asked_at = self.next_at if self.open_at is None else self.open_at
+        return max(self.since + self.life_time_s, (asked_at or self.since) + self.guard_time_s)
 
 
 class GuardingMaster:
@@ -135,6 +142,7 @@ class GuardingMaster:
         node.toggle = not message.toggle
         node.answered += 1
         node.last_heard = node.since = now
+        node.open_at = None
         if node.lost:
             node.lost = False
             gap_s = now - (now if before is None else before)
@@ -161,6 +169,8 @@ class GuardingMaster:
             node.next_at = now + node.guard_time_s
         if node.since is None:
             node.since = now
+        if node.open_at is None:
+            node.open_at = now
         node.asked += 1
         self._frames.append(Frame(_BASE + node.node_id, remote=True, dlc=1))
 

@@ -130,7 +130,8 @@ class NodeLife:
     ``state`` is what it told last; a boot-up message says PRE_OPERATIONAL. ``count`` heartbeats and ``last_heard``
     go without guarding answers. ``periods`` are those between two heartbeats since the last boot-up, without the
     gaps in which the node was lost; a node may send one early when its state changes. ``learned``: the consumer time
-    comes from the ``latest`` of them. ``beating``: `last_heard` was a heartbeat, not a boot-up.
+    comes from the ``latest`` of them. ``beating``: `last_heard` was a heartbeat, not a boot-up. ``booted_at``: the last
+    boot-up that was heard.
     """
 
     node_id: int
@@ -139,6 +140,7 @@ class NodeLife:
     beating: bool = False
     count: int = 0
     boot_ups: int = 0
+    booted_at: float | None = None
     lost: bool = False
     losses: int = 0
     lost_at: float | None = None
@@ -258,6 +260,7 @@ class HeartbeatConsumer:
     def _boot_up(self, life: NodeLife, now: float) -> None:
         self._heard(life, now)
         life.boot_ups += 1
+        life.booted_at = now
         life.beating = False
         life.periods = Periods()
         life.latest.clear()

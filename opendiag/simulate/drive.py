@@ -17,6 +17,7 @@ from opendiag.dictionary.model import ObjectDictionary
 from opendiag.frame import Frame
 from opendiag.simulate.drive_axis import Axis
 from opendiag.simulate.drive_monitor import DriveCodes, Monitor
+from opendiag.simulate.drive_objects import live
 from opendiag.simulate.drive_servo import Servo
 from opendiag.simulate.drive_units import DriveObjects, DriveUnits
 from opendiag.simulate.drive_world import Switches
@@ -175,8 +176,8 @@ class SimDrive(SimNode):
         return self._first.current()
 
     def live(self, index: int, read: Callable[[], float], subindex: int = 0, *, wrap: bool = False) -> None:
-        """Let an object show ``read()`` as it is at that moment; see `Servo.live`."""
-        self._first.live(index, read, subindex, wrap=wrap)
+        """Let an object show ``read()`` as it is at that moment; see `drive_objects.live`."""
+        live(self._first, index, read, subindex, wrap=wrap)
 
     # --- faults and what else a test may do to it -------------------------------------------------------------------
 

@@ -218,17 +218,27 @@ class Axis:
         self.limited = True
         return limits[0] if turns < limits[0] else limits[1]
 
-    def slowed(self, velocity: float) -> float:
+    def slowed(self, velocity: float, deceleration: float) -> float:
         """Bound a velocity so that the shaft can still stop before a software position limit."""
         limits = self.limits
         if limits is None or not velocity:
             return velocity
         room = limits[1] - self.demand.position if velocity > 0 else self.demand.position - limits[0]
-        highest = (2 * self.deceleration * room) ** 0.5 if room > 0 else 0.0
+        highest = (2 * deceleration * room) ** 0.5 if room > 0 else 0.0
         if abs(velocity) <= highest:
             return velocity
         self.limited = True
         return highest if velocity > 0 else -highest
+
+    def end_of_travel(self) -> int:
+        """-1 or 1 where the shaft has to brake now to stop at that software position limit, else 0."""
+        limits, motor = self.limits, self.motor
+        if limits is None:
+            return 0
+        way = motor.velocity * abs(motor.velocity) / (2 * self.quick_deceleration)
+        if motor.position + min(way, 0.0) <= limits[0]:
+            return -1
+        return 1 if motor.position + max(way, 0.0) >= limits[1] else 0
 
     # --- the loops --------------------------------------------------------------------------------------------------
 

@@ -31,7 +31,6 @@ class CyclicPosition(ModeOfOperation):
     def plan(self) -> None:
         axis = self.axis
         if self._active:
-            axis.limited = False
             self._follow(axis.within_limits(self._wanted()))
         else:
             axis.brake(axis.deceleration)
@@ -83,8 +82,7 @@ class CyclicVelocity(ModeOfOperation):
         if wanted != self._target:
             self._target = wanted
             self._rate = abs(wanted - demand.velocity) / (axis.interpolation_s + STEP_S)
-        axis.limited = False
-        demand.ramp(axis.slowed(wanted), self._rate, max(self._rate, axis.deceleration))
+        demand.ramp(axis.slowed(wanted, axis.deceleration), self._rate, max(self._rate, axis.deceleration))
 
     def status(self) -> int:
         return 0 if self.halted else BIT_12

@@ -127,7 +127,6 @@ class Homing(ModeOfOperation):
     # --- the loop ---------------------------------------------------------------------------------------------------
 
     def plan(self) -> None:
-        self.axis.limited = False
         if self._search is None:
             super().plan()
             return

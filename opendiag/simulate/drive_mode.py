@@ -20,6 +20,8 @@ class ModeOfOperation:
     holds = True
     #: The SYNC gives the set-points their time: without it the drive is without a command.
     cyclic = False
+    #: What it makes is a current, whatever speed comes of it.
+    by_torque = False
     #: It looks for a switch or a stop: what would be an error elsewhere is what it waits for.
     seeks = False
 
@@ -42,6 +44,8 @@ class ModeOfOperation:
 
     def regulate(self) -> float:
         """The current in A that follows the demand."""
+        if not self.holds:  # a ramp to rest, or another mode, then begins where the shaft is
+            self.axis.demand.position = self.axis.motor.position
         return self.axis.regulate(hold_position=self.holds)
 
     def status(self) -> int:

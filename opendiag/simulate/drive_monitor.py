@@ -11,7 +11,7 @@ from opendiag.simulate.drive_world import Switches
 _DEFAULT_UNDER_MV, _DEFAULT_OVER_MV = 12_600, 56_000
 _WARM_C, _HOT_C = 75.0, 85.0
 #: Load by I2t, as a share of what the rated current makes in the long run.
-_I2T_WARNING, _I2T_FAULT = 1.1, 1.2
+_I2T_WARNING, _I2T_FAULT, _I2T_AGAIN = 1.1, 1.2, 1.0
 UNDER_VOLTAGE, OVER_VOLTAGE = 0x3120, 0x3110
 
 
@@ -60,6 +60,7 @@ class Monitor:
         self.i2t_time_s = 10.0
         self.load = 0.0
         self._load_at = 0.0
+        self._overloaded = False
         self.lasting: set[int] = set()
         self.warnings: set[int] = set()
         self._lags_since: float | None = None
@@ -106,7 +107,8 @@ class Monitor:
             return OVER_VOLTAGE
         if motor.temperature > _HOT_C:
             return self.codes.hot
-        if self.load > _I2T_FAULT:
+        self._overloaded = self.load > (_I2T_AGAIN if self._overloaded else _I2T_FAULT)
+        if self._overloaded:
             return self.codes.i2t
         return min(self.lasting, default=None)
 

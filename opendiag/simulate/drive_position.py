@@ -109,7 +109,7 @@ class ProfilePosition(ModeOfOperation):
         if now is None:
             super().plan()
             return
-        axis.limited = now.clipped
+        axis.limited = axis.limited or now.clipped
         if self._passes and self._next is not None:
             self._pass(now, self._next)
         elif axis.demand.go(now.target, now.speed, now.up, now.down):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from opendiag.cia402.modes import Mode
 from opendiag.cia402.states import PdsState
-from opendiag.dictionary.datatypes import byte_width, integer_range
 from opendiag.errors import SdoRefusal
 from opendiag.simulate.drive_axis import SCALE_OBJECTS, Axis
 from opendiag.simulate.drive_brake import HoldingBrake
@@ -14,6 +14,7 @@ from opendiag.simulate.drive_cyclic import CyclicPosition, CyclicTorque, CyclicV
 from opendiag.simulate.drive_homing import Homing
 from opendiag.simulate.drive_mode import HALT, REACHED, STANDING, ModeOfOperation
 from opendiag.simulate.drive_monitor import OVER_VOLTAGE, UNDER_VOLTAGE, Monitor, register_of
+from opendiag.simulate.drive_objects import show_motion, show_state, show_world
 from opendiag.simulate.drive_position import ProfilePosition
 from opendiag.simulate.drive_velocity import ProfileTorque, ProfileVelocity, VelocityMode
 from opendiag.simulate.drive_world import Switches, TouchProbes
@@ -29,7 +30,9 @@ _OPTION_DEFAULTS = {0x605A: 2, 0x605B: 0, 0x605C: 1, 0x605D: 1, 0x605E: 2}
 _HALT_OPTION, _FREE, _SUPPORTED_MODES, _SUPPORTED_HOMING = 0x605D, 0, 0x6502, 0x60E3
 #: Under the over-voltage limit (V): braking on the voltage limit takes the current away over this span.
 _VOLTAGE_SPAN_V = 4.0
-_CURRENT, _BUS, _SPEED = 1, 2, 3
+#: How much of the highest current a ramp at the current limit takes: the loop needs the rest.
+_STEEPEST = 0.9
+_CURRENT, _SPEED = 1, 3
 _MODES: dict[int, type[ModeOfOperation]] = {
     Mode.PP: ProfilePosition,
     Mode.VL: VelocityMode,
@@ -45,7 +48,7 @@ _MODES: dict[int, type[ModeOfOperation]] = {
 class Servo:
     """``tell(code, register, now)`` reports an error to the bus; ``modes`` are those that 6060h takes.
 
-    ``clock`` is how far it has come, in seconds.
+    ``clock`` is how far it has come, in seconds; ``commanded`` the current in A that the loops ask for.
     """
 
     def __init__(
@@ -59,9 +62,7 @@ class Servo:
     ) -> None:
         self.axis, self.motor, self.switches, self.monitor = axis, axis.motor, switches, monitor
         self.modes, self.quirks, self._tell = modes, quirks, tell
-        self.pds = Pds(
-            self._option, self._state_changed, lambda: monitor.cause() is None, lambda: not switches.torque_off
-        )
+        self.pds = Pds(self._option, self._state_changed, self._cleared, lambda: not switches.torque_off)
         self.brake = HoldingBrake(axis, self.pds)
         self.probes = TouchProbes(axis, switches)
         self.mode: ModeOfOperation = ModeOfOperation(axis)
@@ -71,7 +72,7 @@ class Servo:
         self._mode_wanted = 0
         self._mode_at: float | None = None
         self._look_at: float | None = None
-        self._commanded = 0.0
+        self.commanded = 0.0
         self._pending: list[int] = []
         self._connect()
 
@@ -86,73 +87,14 @@ class Servo:
             (0x60B8, 0): self._probe_function,
             (0x60FE, 1): self._outputs_written,
             (0x60FE, 2): self._outputs_written,
+            **{(index, subindex): self._scale_written for index in SCALE_OBJECTS for subindex in range(3)},
         }
         for (index, subindex), hook in hooks.items():
-            self._on_write(index, subindex, hook)
-        for index in SCALE_OBJECTS:
-            for subindex in range(3):
-                self._on_write(index, subindex, self._scale_written)
-        self._show_state()
-        self._show_motion()
-        self._show_world()
-
-    def _on_write(self, index: int, subindex: int, hook: Callable[[bytes, float], float]) -> None:
-        if self.axis.has(index, subindex):
-            self.axis.store.on_write(self.axis.index(index), subindex, hook)
-
-    def _show_state(self) -> None:
-        axis = self.axis
-        if not axis.value(_SUPPORTED_MODES):
-            self.live(_SUPPORTED_MODES, lambda: sum(1 << mode - 1 for mode in self.modes if mode > 0))
-        self.live(0x6041, lambda: self.statusword)
-        self.live(0x6061, lambda: self.mode_display)
-        self.live(0x6074, lambda: axis.a_to_torque(self._commanded) if self.energised else 0)
-        self.live(0x6077, lambda: axis.a_to_torque(self.motor.current))
-        self.live(0x6078, lambda: axis.a_to_torque(self.current()))
-        self.live(0x6079, lambda: (self.motor.bus + self.motor.noise(_BUS, 0.02)) * 1000)
-
-    def _show_motion(self) -> None:
-        axis = self.axis
-        self.live(0x6043, lambda: self._in_rpm(self.demand_velocity))
-        self.live(0x6044, lambda: self._in_rpm(self.motor.velocity))
-        self.live(0x6062, lambda: axis.counts(axis.demand.position), wrap=True)
-        self.live(0x6063, lambda: axis.increments(self.motor.position), wrap=True)
-        self.live(0x6064, self.position, wrap=True)
-        self.live(0x606B, lambda: self.demand_velocity * axis.scale.velocity)
-        self.live(0x606C, self.velocity)
-        self.live(0x60F4, lambda: self.following_error)
-        self.live(0x60FA, lambda: self.demand_velocity * axis.scale.velocity)
-        self.live(0x60FC, lambda: axis.increments(axis.demand.position), wrap=True)
-
-    def _show_world(self) -> None:
-        self.live(0x60FD, lambda: self.switches.digital_inputs(self.motor.position))
-        self.live(0x60FE, lambda: self.brake.shown(self.axis.value(0x60FE, 1)), 1)
-        self.live(0x60B9, lambda: self.probes.status)
-        for number in self.probes.latched:
-            self.live(0x6000 + number, lambda number=number: self.probes.latched[number], wrap=True)  # type: ignore[misc]
-
-    def live(self, index: int, read: Callable[[], float], subindex: int = 0, *, wrap: bool = False) -> None:
-        """Let an object show ``read()`` as it is at that moment, where the dictionary has the object.
-
-        A number that does not fit is bounded, or counts on from the other end (``wrap``).
-        """
-        index = self.axis.index(index)
-        variable = self.axis.store.variables.get((index, subindex))
-        span = None if variable is None else integer_range(variable.data_type)
-        if variable is None or span is None:
-            return
-        low, high = span
-        width, signed = byte_width(variable.data_type) or 1, low < 0
-
-        def hook(now: float) -> bytes:
-            if now > self.clock:
-                self.advance(now)
-            number = round(read())
-            if not low <= number <= high:
-                number = (number - low) % (high - low + 1) + low if wrap else min(max(number, low), high)
-            return number.to_bytes(width, "little", signed=signed)
-
-        self.axis.store.on_read(index, subindex, hook)
+            if self.axis.has(index, subindex):
+                self.axis.store.on_write(self.axis.index(index), subindex, hook)
+        show_state(self)
+        show_motion(self)
+        show_world(self)
 
     def position(self) -> int:
         """In user units, as 6064h shows it."""
@@ -166,9 +108,6 @@ class Servo:
     def current(self) -> float:
         """Measured current in A."""
         return self.motor.current + self.motor.noise(_CURRENT, 0.012 if self.energised else 0.003)
-
-    def _in_rpm(self, turns_s: float) -> float:
-        return self.mode.shown(turns_s) if isinstance(self.mode, VelocityMode) else turns_s * 60.0
 
     @property
     def demand_velocity(self) -> float:
@@ -323,8 +262,8 @@ class Servo:
         self.brake.follow(now)
 
     def _command_current(self) -> float:
-        self._commanded = self._regulate()
-        return self._commanded
+        self.commanded = self._regulate()
+        return self.commanded
 
     def _regulate(self) -> float:
         """One step of control: what the state machine wants comes before the mode, and a limit switch before both."""
@@ -340,16 +279,21 @@ class Servo:
                 axis.take_hold()
                 return 0.0
             return self._stop(RAMPS.get(option, Stop.SLOW))
-        if not self.switches.stop_motion:
+        axis.limited = False
+        if not (self.switches.stop_motion or mode.by_torque):
             mode.plan()
             return mode.regulate()
-        return self._regulate_between_switches()
+        return self._regulate_between_ends()
 
-    def _regulate_between_switches(self) -> float:
+    def _regulate_between_ends(self) -> float:
+        """A limit switch, or the end of travel for a mode that knows no positions, takes the motion towards it away."""
         axis, mode, demand = self.axis, self.mode, self.axis.demand
         before = demand.position, demand.velocity
         mode.plan()
-        if not mode.seeks and self.switches.at_limit(self.motor.position) * mode.wish() > 0:
+        end = self.switches.at_limit(self.motor.position) if self.switches.stop_motion and not mode.seeks else 0
+        if not end and mode.by_torque:
+            end = axis.end_of_travel()
+        if end * mode.wish() > 0:
             demand.position, demand.velocity = before
             axis.brake(axis.quick_deceleration)
             axis.limited = True
@@ -357,20 +301,18 @@ class Servo:
         return mode.regulate()
 
     def _stop(self, stop: Stop) -> float:
-        """Ramps follow a demand; at a limit the motor brakes as hard as current, or the voltage on the bus, allow."""
-        axis, demand = self.axis, self.axis.demand
-        if stop in (Stop.SLOW, Stop.QUICK):
-            axis.brake(axis.deceleration if stop is Stop.SLOW else axis.quick_deceleration)
-            return axis.regulate()
-        demand.velocity = 0.0
-        if self._standing:
-            return axis.regulate()
-        demand.position = self.motor.position
-        highest = axis.highest_current
-        if stop is Stop.VOLTAGE:
-            room = self.monitor.over_voltage_mv / 1000 - self.motor.bus
-            highest *= min(max((room - 1.0) / _VOLTAGE_SPAN_V, 0.0), 1.0)
-        return axis.cascade.current(demand, highest, hold_position=False)
+        """Ramps as the objects have them; at a limit as steep as current, or the voltage on the bus, allow."""
+        axis = self.axis
+        if stop is Stop.SLOW:
+            axis.brake(axis.deceleration)
+        elif stop is Stop.QUICK:
+            axis.brake(axis.quick_deceleration)
+        else:
+            room = self.monitor.over_voltage_mv / 1000 - self.motor.bus if stop is Stop.VOLTAGE else math.inf
+            share = min(max((room - 1.0) / _VOLTAGE_SPAN_V, 0.02), _STEEPEST)
+            data = self.motor.data
+            axis.brake(share * axis.highest_current * data.torque_per_a / (2 * math.pi * data.inertia))
+        return axis.regulate()
 
     # --- faults -----------------------------------------------------------------------------------------------------
 
@@ -385,6 +327,11 @@ class Servo:
         self._energise(now)
         if tell:
             self._tell(code, register_of(code) if register is None else register, now)
+
+    def _cleared(self) -> bool:
+        """No cause of a fault is left."""
+        self.monitor.take_load(self.clock)
+        return self.monitor.cause() is None
 
     def inject(self, code: int) -> None:
         """A fault as soon as time goes on."""

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 _POLARITY, _POSITION_SIGN, _VELOCITY_SIGN = 0x607E, 1 << 7, 1 << 6
-_REVOLUTION, _INCREMENTS, _DEGREE, _RADIAN = 0xB4, 0xB5, 0x41, 0x10
-_MINUTE = 0x47
+_INCREMENTS, _MINUTE = 0xB5, 0x47
+#: How many of a unit a turn is: revolutions, gon, degrees, arc minutes and seconds, radian.
+_ANGLES = {0xB4: 1.0, 0x40: 400.0, 0x41: 360.0, 0x42: 21_600.0, 0x43: 1_296_000.0, 0x10: 2 * math.pi}
+#: How many metres a unit is: metre, inch, foot.
+_LENGTHS = {0x01: 1.0, 0xC1: 0.0254, 0xC2: 0.3048}
 #: Dimension index 608Ch: revolutions per minute.
 _RPM = 0xA4
 
@@ -65,10 +68,10 @@ class Scale:
 def scale_of(value: Value, units: DriveUnits) -> Scale:
     """``value(index, subindex, default)`` gives an object's number.
 
-    A turn of the motor is 1/gear (6091h) turns of the shaft behind it. A turn of that shaft is the feed 6092h in
-    position units; without 6092h the position unit 60A8h; without that, positions count increments (608Fh), and there
-    is no gear. Velocities are in 60A9h (or 608Bh, 608Ch) of that shaft, else in position units per second;
-    accelerations in 60AAh, else in velocity units per second.
+    A turn of the motor is 1/gear (6091h) turns of the shaft behind it. That turn is an angle in the position unit
+    60A8h; where that is none, the feed 6092h in position units; without that, positions count increments (608Fh), and there is
+    no gear. Velocities are in 60A9h (or 608Bh, 608Ch) of that shaft, else in position units per second; accelerations
+    in 60AAh, else in velocity units per second.
     """
     position, velocity, acceleration = (
         _derived(value, units)
@@ -97,20 +100,38 @@ def _increments(value: Value, units: DriveUnits) -> float:
 def _derived(value: Value, units: DriveUnits) -> tuple[float, float, float]:
     increments = _increments(value, units)
     gear, feed = _ratio(value, 0x6091) or 1.0, _ratio(value, 0x6092)
-    in_unit = _per_turn(value(0x60A8, 0, 0), increments, gear)
-    position = feed / gear if feed else in_unit or increments
-    velocity = _per_turn(value(0x60A9, 0, 0), increments, gear)
+    unit = value(0x60A8, 0, 0)
+    length = feed / gear * _LENGTHS[_numerator(unit)] * _ten(unit) if feed and _numerator(unit) in _LENGTHS else None
+    position = _per_turn(unit, increments, gear, None) if _numerator(unit) in _ANGLES else None
+    position = position or (feed / gear if feed else increments)
+    velocity = _per_turn(value(0x60A9, 0, 0), increments, gear, length)
     if velocity is None and value(0x608C, 0, 0) == _RPM:
         velocity = 60.0 / 10.0 ** value(0x608B, 0, 0) / gear
     velocity = velocity or position
-    return position, velocity, _per_turn(value(0x60AA, 0, 0), increments, gear) or velocity
+    return position, velocity, _per_turn(value(0x60AA, 0, 0), increments, gear, length) or velocity
 
 
-def _per_turn(unit: int, increments: float, gear: float) -> float | None:
-    """What a turn of the motor (per second) is in an SI unit of 60A8h..60AAh; None: it says nothing, or a length."""
-    exponent, numerator, time = unit >> 24, unit >> 16 & 0xFF, unit >> 8 & 0xFF
-    sizes = {_REVOLUTION: 1.0, _DEGREE: 360.0, _RADIAN: 2 * math.pi, _INCREMENTS: increments * gear}
-    if numerator not in sizes:
+def _numerator(unit: int) -> int:
+    return unit >> 16 & 0xFF
+
+
+def _ten(unit: int) -> float:
+    exponent = unit >> 24 & 0xFF
+    return math.pow(10.0, exponent - 256 if exponent > 127 else exponent)
+
+
+def _per_turn(unit: int, increments: float, gear: float, length: float | None) -> float | None:
+    """What a turn of the motor (per second) is in an SI unit of 60A8h..60AAh; None: it does not say.
+
+    ``length``: how many metres a turn of the motor is, where that is known.
+    """
+    numerator = _numerator(unit)
+    if numerator in _ANGLES:
+        size = _ANGLES[numerator] / gear
+    elif numerator == _INCREMENTS:
+        size = increments
+    elif numerator in _LENGTHS and length is not None:
+        size = length / _LENGTHS[numerator]
+    else:
         return None
-    exponent -= 256 if exponent > 127 else 0
-    return sizes[numerator] / gear * (60.0 if time == _MINUTE else 1.0) / 10.0**exponent
+    return size * (60.0 if unit >> 8 & 0xFF == _MINUTE else 1.0) / _ten(unit)

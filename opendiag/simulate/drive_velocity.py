@@ -23,7 +23,7 @@ class ProfileVelocity(ModeOfOperation):
     def plan(self) -> None:
         axis = self.axis
         wanted = axis.target_velocity
-        axis.demand.ramp(axis.slowed(wanted), axis.acceleration, axis.deceleration)
+        axis.demand.ramp(axis.slowed(wanted, axis.deceleration), axis.acceleration, axis.deceleration)
         self._watch(wanted)
 
     def _watch(self, wanted: float) -> None:
@@ -75,7 +75,8 @@ class VelocityMode(ModeOfOperation):
             axis.brake(self._ramp(0x604A))
         elif word & _UNLOCK_RAMP:
             wanted = self.wanted() if word & _REFERENCE else 0.0
-            axis.demand.ramp(axis.slowed(wanted), self._ramp(0x6048), self._ramp(0x6049))
+            down = self._ramp(0x6049)
+            axis.demand.ramp(axis.slowed(wanted, down), self._ramp(0x6048), down)
         else:
             axis.demand.ramp(axis.demand.velocity, 1.0, 1.0)
 
@@ -87,6 +88,7 @@ class ProfileTorque(ModeOfOperation):
     """Current as 6071h asks for it, over the slope 6087h where there is one; the speed limit takes it away."""
 
     holds = False
+    by_torque = True
 
     def __init__(self, axis: Axis) -> None:
         super().__init__(axis)
@@ -98,7 +100,6 @@ class ProfileTorque(ModeOfOperation):
     def _target(self) -> float:
         highest = self.axis.highest_current
         wanted = self.axis.torque_to_a(self.axis.value(0x6071) + self._offset())
-        self.axis.limited = abs(wanted) > highest
         return min(max(wanted, -highest), highest)
 
     def _offset(self) -> int:
@@ -109,29 +110,19 @@ class ProfileTorque(ModeOfOperation):
         return self.axis.torque_to_a(self.axis.value(0x6087)) * STEP_S
 
     def plan(self) -> None:
-        axis, target, slope = self.axis, self._target(), self._slope()
-        axis.take_hold()
+        target, slope = self._target(), self._slope()
         change = target - self._current
         self._current += min(max(change, -slope), slope) if slope else change
-        self._stay_inside()
-
-    def _stay_inside(self) -> None:
-        """No current that pushes beyond a software position limit."""
-        limits = self.axis.limits
-        position = self.axis.motor.position
-        if limits is not None and not limits[0] < position < limits[1]:
-            outwards = -1 if position <= limits[0] else 1
-            if self._current * outwards > 0:
-                self._current = 0.0
-                self.axis.limited = True
 
     def wish(self) -> float:
         return self._current
 
     def regulate(self) -> float:
         axis = self.axis
+        axis.take_hold()
         too_fast = abs(axis.motor.velocity) > axis.speed_limit and axis.motor.velocity * self._current > 0
-        axis.cascade.limited = too_fast
+        axis.limited = axis.limited or too_fast or abs(self._current) >= axis.highest_current
+        axis.cascade.limited = False
         return 0.0 if too_fast else self._current
 
     def status(self) -> int:

@@ -132,12 +132,31 @@ def test_other_frames_are_no_answers(other):
     assert (master.events(), master.nodes[NODE].answered) == ([], 0)
 
 
-@pytest.mark.parametrize("data", ["", "0505", "06"])
+@pytest.mark.parametrize("data", ["", "0505", "06", "80"])
 def test_a_malformed_answer_is_told(data):
     master = GuardingMaster()
     master.guard(NODE, 0.1, 3)
     master.receive(frame(f"705#{data}"), 0.0)
     assert [type(event) for event in master.events()] == [ErrorControlMalformed]
+
+
+def test_with_a_factor_of_1_an_answer_has_a_guard_time_however_late_the_one_before_was():
+    master = GuardingMaster()
+    master.guard(NODE, 0.1, 1)
+    toggle, seen = False, []
+    for number in range(20):
+        asked = master.deadline() if number else 0.0
+        master.tick(asked)
+        assert len(master.frames_to_send()) == 1
+        toggle = not toggle
+        answer_at = asked + (0.001, 0.03)[number % 2]
+        assert master.deadline() > answer_at
+        master.receive(frame("705#7F" if toggle else "705#FF"), answer_at)
+        seen += master.events()
+    assert [type(event) for event in seen] == [StateChanged]
+    master.tick(master.deadline())
+    master.tick(master.deadline())
+    assert [type(event) for event in master.events()] == [NodeLost]
 
 
 # --- the slave ------------------------------------------------------------------------------------------------------
