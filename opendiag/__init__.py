@@ -27,6 +27,13 @@ To read and write a node, here a simulated one::
         motor = network[101]
         print(motor["Statusword"].read())
         motor["Profile Velocity"].write(5000)
+
+To move a drive, which is brought to rest at the end of the block and whatever ends it::
+
+    with opendiag.connect("sim:stepim") as network, network.drive(101) as axis:
+        axis.enable()
+        axis.home()
+        axis.move_to(2.5, unit="rev", velocity=300)
 """
 
 from __future__ import annotations
@@ -35,6 +42,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from opendiag.capture import Capture, open_log
+    from opendiag.cia402.limits import Limits
+    from opendiag.cia402.units import Units
     from opendiag.decode.decoder import Decoder
     from opendiag.decode.records import Record
     from opendiag.dictionary.library import load
@@ -43,6 +52,9 @@ if TYPE_CHECKING:
     from opendiag.frame import Frame
     from opendiag.master.clock import ManualClock
     from opendiag.master.connect import connect
+    from opendiag.master.drive import Drive
+    from opendiag.master.drive_keeper import GuardSettings
+    from opendiag.master.drives import Axes
     from opendiag.master.network import Network
     from opendiag.master.node import Node
 
@@ -50,30 +62,40 @@ __version__ = "0.1.0"
 
 #: Public name -> module. Loaded when first used, so that a small job starts fast.
 _PUBLIC = {
+    "Axes": "opendiag.master.drives",
     "Capture": "opendiag.capture",
     "Decoder": "opendiag.decode.decoder",
+    "Drive": "opendiag.master.drive",
     "Frame": "opendiag.frame",
+    "GuardSettings": "opendiag.master.drive_keeper",
+    "Limits": "opendiag.cia402.limits",
     "ManualClock": "opendiag.master.clock",
     "Network": "opendiag.master.network",
     "Node": "opendiag.master.node",
     "ObjectDictionary": "opendiag.dictionary.model",
     "OpenDiagError": "opendiag.errors",
     "Record": "opendiag.decode.records",
+    "Units": "opendiag.cia402.units",
     "connect": "opendiag.master.connect",
     "load": "opendiag.dictionary.library",
     "open_log": "opendiag.capture",
 }
 
 __all__ = [
+    "Axes",
     "Capture",
     "Decoder",
+    "Drive",
     "Frame",
+    "GuardSettings",
+    "Limits",
     "ManualClock",
     "Network",
     "Node",
     "ObjectDictionary",
     "OpenDiagError",
     "Record",
+    "Units",
     "__version__",
     "connect",
     "load",

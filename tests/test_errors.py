@@ -14,6 +14,7 @@ from opendiag.errors import (
     BadFilter,
     BadInterface,
     BlockingCall,
+    BroughtToRest,
     DictionaryError,
     DictionaryFileError,
     DictionaryFindings,
@@ -446,6 +447,13 @@ EXAMPLES = [
         DriveError,
         {"tried": "quick stop and disable voltage", "at_rest": False},
         ["it did not confirm that it is at rest: quick stop and disable voltage", "use the emergency stop"],
+    ),
+    (
+        BroughtToRest(101, "the script did not call for 0.5 s (its watchdog_s)"),
+        Exception,
+        DriveError,
+        {"cause": "the script did not call for 0.5 s (its watchdog_s)", "at_rest": None},
+        ["drive 101: it was to be brought to rest: the script did not call for 0.5 s"],
     ),
 ]
 #: Bases that nothing raises.

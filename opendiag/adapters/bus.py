@@ -179,6 +179,10 @@ class AdapterBus(can.BusABC):
             return frames
         return self._inbox.take(timeout_s)
 
+    def interrupt(self) -> None:
+        """A `take` that waits ends early."""
+        self._inbox.interrupt()
+
     def recv(self, timeout: float | None = None) -> can.Message | None:
         """As python-can has it. Raise Unplugged."""
         if self._filters is not None:

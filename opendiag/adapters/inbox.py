@@ -21,7 +21,7 @@ class Inbox:
         self._limit = limit
         self._frames: deque[Frame] = deque()
         self._failure: Exception | None = None
-        self._ended = False
+        self._ended = self._interrupted = False
         # Whoever waits clears it, looks again, and waits: so nothing is missed, and `put` costs a look as a rule.
         self._news = Event()
 
@@ -41,6 +41,11 @@ class Inbox:
         self._failure = self._failure or failure
         self._news.set()
 
+    def interrupt(self) -> None:
+        """The `take` that waits, or else the next one that would, gives what is there. From any thread."""
+        self._interrupted = True
+        self._news.set()
+
     def take(self, timeout_s: float | None) -> list[Frame]:
         """All that is there; waits for the first, for ever if None. An empty list when none came in time.
 
@@ -56,7 +61,8 @@ class Inbox:
             self._news.clear()
             failure = self._failure  # before the frames: what came before it is taken first
             frames = self._all()
-            if frames:
+            if frames or (self._interrupted and failure is None):
+                self._interrupted = False
                 return frames
             if failure is not None:
                 self._ended = True

@@ -197,7 +197,7 @@ class CyclicMotion:
             for number, axis in enumerate(self.axes):
                 self._judge(number, axis, now)
         self.last_at = now
-        if self._all_sent:
+        if self._all_sent or self.phase is Phase.STOPPING:  # a stop must come to its end
             self._go_on(now)
         frames = []
         for number, axis in enumerate(self.axes):

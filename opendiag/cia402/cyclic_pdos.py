@@ -29,7 +29,7 @@ from opendiag.cia402.pdo_words import AxisPdos, Place, RpdoBuffer, TpdoView
 from opendiag.dictionary import builtin
 from opendiag.dictionary.datatypes import is_signed
 from opendiag.errors import AdapterError, PdoMappingRefused, SdoAborted, SdoError, UnknownTarget, ValueRefused
-from opendiag.services.pdo_parameters import AT_SYNC, PdoParameters
+from opendiag.services.pdo_parameters import AT_SYNC, EVENT_DRIVEN, PdoParameters
 from opendiag.services.pdo_plans import MAX_PDO_BITS, PdoSettings, map_pdo, read_pdo
 from opendiag.services.plans import Plan, SdoRead
 from opendiag.wire.nmt import NmtState
@@ -39,6 +39,7 @@ CYCLE_PERIOD = 0x1006
 #: PDOs of each direction that are looked at; those of axis k begin 64 higher for each axis (CiA 402).
 _LOOKED_AT, _AXIS_STEP = 4, 64
 _EVERY_SYNC, _AT_ONCE = 1, 255
+_CALM_CYCLES, _CALM_MOST_S = 10, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Setup:
 
     link: DriveLink
     mode: int
+    period_s: float = 0.001
     state: NmtState | None = None
     pdos: AxisPdos = field(default_factory=AxisPdos)
     held: list[PdoParameters] = field(default_factory=list)
@@ -104,6 +106,7 @@ def set_up_pdos(setup: Setup) -> Plan[None]:
     watched = (status, actual) if setup.mode in (Mode.IP, Mode.CSP) else (status,)
     views = yield from _tpdos(setup, tpdos, watched)
     setup.pdos.views = tuple(_view(each, status, actual) for each in views)
+    yield from _calm(setup, [pdo for pdo in tpdos if pdo.number not in {each.number for each in views}])
     if not views:
         setup.notes.append("no TPDO carries the statusword: it is read by SDO")
 
@@ -243,6 +246,20 @@ def _tpdos(setup: Setup, pdos: list[PdoParameters], wanted: Sequence[MappingEntr
     return list(found.values())
 
 
+def _calm(setup: Setup, others: list[PdoParameters]) -> Plan[None]:
+    """TPDOs that go out with every change leave no room in a short cycle: they are held to one in some cycles."""
+    for pdo in others:
+        inhibit_s = min(_CALM_CYCLES * setup.period_s, _CALM_MOST_S)
+        if pdo.active and pdo.transmission_type in EVENT_DRIVEN and pdo.inhibit_s < inhibit_s:
+            settings = PdoSettings(inhibit_s=inhibit_s)
+            try:
+                yield from map_pdo(setup.link.node_id, True, pdo.number, settings, state=setup.state)
+            except (PdoMappingRefused, SdoAborted):
+                setup.notes.append(f"{pdo.name} is sent with every change, without an inhibit time")
+            else:
+                setup.held.append(pdo)
+
+
 # --- changing, and putting back -------------------------------------------------------------------------------------
 
 
@@ -322,12 +339,12 @@ def period_digits(period_s: float) -> tuple[int, int]:
     raise ValueError(f"a period of {period_s:g} s does not fit 60C2h: 1..255 units of 1 µs to 1 ms are wanted")
 
 
-def set_period(setup: Setup, period_s: float) -> Plan[None]:
+def set_period(setup: Setup) -> Plan[None]:
     """60C2h and, in µs, 1006h, where the drive has them. Raise SdoError when it holds others and refuses these."""
-    value, exponent = period_digits(period_s)
+    value, exponent = period_digits(setup.period_s)
     yield from _set(setup, INTERPOLATION_PERIOD, 2, exponent)
     yield from _set(setup, INTERPOLATION_PERIOD, 1, value)
-    yield from _set(setup, CYCLE_PERIOD, 0, round(period_s * 1_000_000))
+    yield from _set(setup, CYCLE_PERIOD, 0, round(setup.period_s * 1_000_000))
     if setup.mode == Mode.IP:
         yield from _set(setup, INTERPOLATION_MODE, 0, 0)
 

@@ -156,7 +156,8 @@ def check(link: DriveLink, what: str, value: float, bounds: tuple[Bound, ...]) -
     """Raise OutsideLimits."""
     for bound in bounds:
         if not bound.low <= value <= bound.high:
-            raise OutsideLimits(link.node_id, what, f"{value:.12g}", f"{bound.low:.12g} .. {bound.high:.12g}", bound.whose)
+            allowed = f"{bound.low:.12g} .. {bound.high:.12g}"
+            raise OutsideLimits(link.node_id, what, f"{value:.12g}", allowed, bound.whose)
 
 
 def fits(link: DriveLink, what: str, value: int, index: int, subindex: int = 0) -> None:

@@ -60,8 +60,9 @@ def svg() -> str:
     ]
     for state, (x, y) in PLACES.items():
         kind = "fault" if state is S.FAULT else "on" if state in ENERGISED else "off"
+        size = f'width="{2 * HALF_X}" height="{2 * HALF_Y}"'
         lines.append(
-            f'<rect class="{kind}" x="{x - HALF_X}" y="{y - HALF_Y}" width="{2 * HALF_X}" height="{2 * HALF_Y}" rx="6"/>'
+            f'<rect class="{kind}" x="{x - HALF_X}" y="{y - HALF_Y}" {size} rx="6"/>'
             f'<text x="{x}" y="{y + 4}">{state.value}</text>'
         )
     for made in TRANSITIONS:

@@ -94,6 +94,11 @@ class ScriptLimits:
             allowed = f"{self._text(quantity, most)} either way"
             raise OutsideLimits(node_id, quantity, self._text(quantity, counts), allowed, _WHOSE)
 
+    def check_time(self, node_id: int, seconds: float) -> None:
+        """How long a motion will take. Raise OutsideLimits."""
+        if self.time_s is not None and seconds > self.time_s:
+            raise OutsideLimits(node_id, "duration", f"{seconds:g} s", f"{self.time_s:g} s", _WHOSE)
+
     # --- while it moves ---
 
     @property

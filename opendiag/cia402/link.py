@@ -210,20 +210,23 @@ class DriveLink:
 
     # --- the two words ---
 
-    def status(self, timeout_s: float | None = None) -> Plan[int]:
-        """Read the statusword. Raise SdoError."""
+    def status(self, timeout_s: float | None = None, words: Words | None = None) -> Plan[int]:
+        """Read the statusword, by the link's way or by another. Raise SdoError."""
         asked_at = yield Now()
-        word = yield from self.words.read_status(self, timeout_s)
+        word = yield from (words or self.words).read_status(self, timeout_s)
         self.statusword, self.status_at = word, asked_at
         return word
 
-    def control(self, word: int, timeout_s: float | None = None) -> Plan[None]:
-        """Write the controlword. Raise NotPermitted for one that energises where nobody asked for that; SdoError."""
+    def control(self, word: int, timeout_s: float | None = None, words: Words | None = None) -> Plan[None]:
+        """Write the controlword, by the link's way or by another.
+
+        Raise NotPermitted for one that energises where nobody asked for that; SdoError.
+        """
         if energises(word) and not self.permitted:
             raise NotPermitted(self.node_id, word)
         self.controlword = word
         self.writes += 1
-        yield from self.words.write_control(self, word, timeout_s)
+        yield from (words or self.words).write_control(self, word, timeout_s)
 
     def command(self, command: Command, timeout_s: float | None = None) -> Plan[None]:
         """Write a state command; halt and the manufacturer's bits stay as they are. Raise as `control`."""

@@ -32,7 +32,7 @@ class ModeObjects:
 
 
 MODE_OBJECTS: Mapping[int, ModeObjects] = {
-    mode: ModeObjects((*_EVERY, *needed), (*useful, *_EVERY_USEFUL))
+    mode: ModeObjects((*_EVERY, *needed), (*useful, *(key for key in _EVERY_USEFUL if key not in needed)))
     for mode, needed, useful in (
         (
             Mode.PP,

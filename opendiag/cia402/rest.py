@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from opendiag.cia402.link import HALT, KEPT, DriveLink
+from opendiag.cia402.link import HALT, KEPT, DriveLink, SdoWords
 from opendiag.cia402.objects import POSITION, VELOCITY, VL_ACTUAL_VELOCITY
 from opendiag.cia402.path import COMMAND_WORDS, ENERGISED
 from opendiag.cia402.states import Command, PdsState
@@ -27,6 +27,10 @@ LOOKS = 4
 _STRAY = 2
 #: Quick stops in a row that were taken and did not last: somebody else writes the controlword.
 _OVERRULED = 3
+#: And for so long, in seconds: drives look at the controlword every few milliseconds only.
+_OVERRULED_S = 0.03
+#: Whatever way the words take otherwise: this one is confirmed, asks anew, and works without PDOs.
+_BY_SDO = SdoWords()
 _LONGEST_ANSWER_S = 1.0
 #: Attempts, should the time not go on.
 _MOST = 2_500
@@ -70,6 +74,7 @@ class _Effort:
     answered_at: float = 0.0
     stopping_since: float | None = None
     overruled: int = 0
+    overruled_since: float = 0.0
     failed: bool = False
     told: list[NmtCommand] = field(default_factory=list)
 
@@ -119,7 +124,7 @@ def _attempt(link: DriveLink, effort: _Effort) -> Plan[bool | None]:
     yield from _order(link, link.controlword & KEPT & ~HALT | COMMAND_WORDS[C.QUICK_STOP], effort)
     yield from _look(link, effort)
     if link.state is S.OPERATION_ENABLED:
-        effort.overruled += 1
+        _count_overruled(link, effort)
         return None
     if link.state in ENERGISED and not (yield from _ramp_is_over(link, effort)):
         return None
@@ -139,7 +144,7 @@ def _attempt(link: DriveLink, effort: _Effort) -> Plan[bool | None]:
 def _order(link: DriveLink, word: int, effort: _Effort) -> Plan[None]:
     """Write a word. A drive that refuses it may be disabled all the same: its statusword tells."""
     try:
-        yield from link.control(word, effort.patience_s)
+        yield from link.control(word, effort.patience_s, _BY_SDO)
     except SdoAborted as error:
         if error.by_client:
             raise
@@ -147,8 +152,14 @@ def _order(link: DriveLink, word: int, effort: _Effort) -> Plan[None]:
 
 
 def _look(link: DriveLink, effort: _Effort) -> Plan[None]:
-    yield from link.status(effort.patience_s)
+    yield from link.status(effort.patience_s, _BY_SDO)
     effort.answered_at = yield Now()
+
+
+def _count_overruled(link: DriveLink, effort: _Effort) -> None:
+    if not effort.overruled:
+        effort.overruled_since = link.status_at
+    effort.overruled += 1
 
 
 def _ramp_is_over(link: DriveLink, effort: _Effort) -> Plan[bool]:
@@ -157,7 +168,7 @@ def _ramp_is_over(link: DriveLink, effort: _Effort) -> Plan[bool]:
         effort.stopping_since = yield Now()
     while link.state in ENERGISED:
         if link.state is S.OPERATION_ENABLED:
-            effort.overruled += 1
+            _count_overruled(link, effort)
             return False
         if (yield Now()) - effort.stopping_since >= link.timing.stop_s:
             return True
@@ -178,7 +189,11 @@ def _insist(link: DriveLink, effort: _Effort, now: float) -> Plan[None]:
         yield Sleep(link.timing.poll_s)
         yield from _tell(link, NmtCommand.ENTER_PRE_OPERATIONAL)
         effort.told += [NmtCommand.STOP, NmtCommand.ENTER_PRE_OPERATIONAL]
-    elif effort.overruled >= _OVERRULED and NmtCommand.ENTER_PRE_OPERATIONAL not in effort.told:
+    elif (
+        effort.overruled >= _OVERRULED
+        and now - effort.overruled_since >= _OVERRULED_S
+        and NmtCommand.ENTER_PRE_OPERATIONAL not in effort.told
+    ):
         yield from _tell(link, NmtCommand.ENTER_PRE_OPERATIONAL)
         effort.told.append(NmtCommand.ENTER_PRE_OPERATIONAL)
 
@@ -186,7 +201,7 @@ def _insist(link: DriveLink, effort: _Effort, now: float) -> Plan[None]:
 def _last_resort(link: DriveLink) -> Plan[None]:
     """The time is over. It may hear what it does not answer."""
     with contextlib.suppress(SdoError, WireError):
-        yield from link.control(link.controlword & KEPT & ~HALT, link.timing.answer_s)
+        yield from link.control(link.controlword & KEPT & ~HALT, link.timing.answer_s, _BY_SDO)
     yield from _tell(link, NmtCommand.STOP)
 
 

@@ -21,12 +21,18 @@ _MOST_SAMPLES = 60_000
 RUNNING, OK, FAILED, STOPPED, SKIPPED = "running", "ok", "failed", "stopped", "skipped"
 
 
-class AxisPlans(Protocol):
+class Measured(Protocol):
+    """A drive that can be asked for "position", "velocity", "current"."""
+
+    def units(self) -> Plan[Units]: ...
+    def read(self, quantity: str, unit: str | None = None) -> Plan[float]: ...
+
+
+class AxisPlans(Measured, Protocol):
     """What a drive of a sequence can do; amounts are numbers in its default units, or texts with theirs."""
 
     link: DriveLink
 
-    def units(self) -> Plan[Units]: ...
     def script_limits(self) -> Plan[ScriptLimits]: ...
     def enable(self) -> Plan[None]: ...
     def disable(self) -> Plan[None]: ...
@@ -36,7 +42,6 @@ class AxisPlans(Protocol):
     def move_by(self, distance: float | str, **options: Any) -> Plan[float]: ...
     def run_at(self, velocity: float | str, **options: Any) -> Plan[float]: ...
     def torque(self, torque: float | str, **options: Any) -> Plan[float]: ...
-    def read(self, quantity: str, unit: str | None = None) -> Plan[float]: ...
 
 
 @dataclass(slots=True)
@@ -101,7 +106,7 @@ class Timeline:
     def failures(self) -> list[StepRecord]:
         return [step for step in self.steps if step.outcome == FAILED]
 
-    def follow(self, name: str, plans: AxisPlans) -> Plan[None]:
+    def follow(self, name: str, plans: Measured) -> Plan[None]:
         """Measure beside the steps until the sequence is over. Ends by itself when nothing can be asked any more."""
         made = self.samples.setdefault(name, Samples())
         units = yield from plans.units()
@@ -134,7 +139,7 @@ class Timeline:
         }
 
 
-def _measured(plans: AxisPlans, quantity: str, made: Samples, silent: set[str]) -> Plan[float | None]:
+def _measured(plans: Measured, quantity: str, made: Samples, silent: set[str]) -> Plan[float | None]:
     try:
         return (yield from plans.read(quantity))
     except SdoAborted:

@@ -88,7 +88,9 @@ def read(text: str, problems: Problems) -> Node:
         return _Reader(problems).node(root, 0)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problems.add(None if mark is None else mark.line + 1, f"this is no YAML: {error.problem or error.context}")
+        hint = "; a step with further keys has a colon, as in '- enable:'" if "mapping values" in str(error) else ""
+        text = f"this is no YAML: {error.problem or error.context}{hint}"
+        problems.add(None if mark is None else mark.line + 1, text)
     except yaml.YAMLError as error:
         problems.add(None, f"this is no YAML: {' '.join(str(error).split())}")
     problems.refuse()

@@ -104,7 +104,7 @@ def _run(
         fresh = fresh or not word & REACHED
         if word & REACHED and not patience.halted and (yield from _arrived(link, velocity, measured, window, fresh)):
             return measured
-        if not velocity and word & BIT_12 and abs(measured) <= max(window, 1):
+        if not velocity and word & BIT_12 and abs(measured) <= max(window, link.still_speed):
             return measured
         off = abs(velocity - measured)
         if off < best - window / 4:
@@ -126,8 +126,11 @@ def _look(link: DriveLink, what: str, velocity: int, watch: Watch | None) -> Pla
 
 
 def _arrived(link: DriveLink, velocity: int, measured: int, window: int, fresh: bool) -> Plan[bool]:
-    """Bit 10 counts when it fell since the target was written, or where the velocity, or its demand, bears it out."""
-    if fresh or abs(velocity - measured) <= window:
+    """Bit 10 may be left over, or mean a halt: the velocity, or its demand, has to bear it out.
+
+    One that fell since the target was written needs less of that.
+    """
+    if abs(velocity - measured) <= (max(window, abs(velocity) // 2) if fresh else window):
         return True
     return (yield from link.read_if_there(VELOCITY_DEMAND)) == velocity
 

@@ -1,7 +1,7 @@
 """The command line. stdout is data, stderr is notes; one file per command, loaded when it is called.
 
-Exit codes: 0 ok, 1 findings, or part of a capture is lost, 2 a wrong call, a file that cannot be used, or a value that
-is not allowed, 3 bus or adapter, 4 SDO abort or timeout.
+Exit codes: 0 ok, 1 findings, part of a capture is lost, or a drive did not do what it should, 2 a wrong call, a file
+that cannot be used, or a value that is not allowed, 3 bus or adapter, 4 SDO abort or timeout.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from opendiag import __version__
-from opendiag.errors import AdapterError, BadInterface, OpenDiagError, SdoError
+from opendiag.errors import AdapterError, BadInterface, DriveError, OpenDiagError, SdoError
 from opendiag.findings import Finding
 
 EXIT_FINDINGS = 1
@@ -124,6 +124,8 @@ def main(arguments: list[str] | None = None) -> None:
         _fail("\n".join([error.summary, *map(_reason, error.why)]), code=EXIT_SDO)
     except AdapterError as error:
         _fail(str(error), code=EXIT_USAGE if isinstance(error, BadInterface) else EXIT_BUS)
+    except DriveError as error:
+        _fail(str(error), code=EXIT_USAGE if isinstance(error, ValueError) else EXIT_FINDINGS)
     except OpenDiagError as error:
         _fail(str(error))
     except OSError as error:

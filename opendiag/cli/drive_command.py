@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import click
 
+from opendiag.cli.drive_jog import jog
 from opendiag.cli.drive_motion import enable, home, move
+from opendiag.cli.drive_power import disable, reset, stop
+from opendiag.cli.drive_run import run
+from opendiag.cli.drive_status import status, why
 
 
 @click.group(short_help="State, enable, home, move and stop a CiA 402 drive, and why it does not.")
@@ -19,5 +23,5 @@ def command() -> None:
     """
 
 
-for each in (enable, home, move):
+for each in (status, why, enable, disable, home, move, jog, stop, reset, run):
     command.add_command(each)

@@ -38,13 +38,12 @@ class Console:
         hint: str = HINT,
         meaning: Collection[str] = (),
         pressed: Callable[[str], None] = lambda key: None,
-        quiet: bool = False,
     ) -> None:
         self._line = line
         self._hint = hint
         self._meaning = meaning
         self._pressed = pressed
-        self._quiet = quiet or not sys.stderr.isatty()
+        self._shown = sys.stderr.isatty()
         self._keys = Keys()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
@@ -108,7 +107,7 @@ class Console:
             count += 1
 
     def _draw(self) -> None:
-        if self._quiet:
+        if not self._shown:
             return
         width = shutil.get_terminal_size().columns - 1
         hint = f"  [{self._hint}]"
@@ -116,7 +115,7 @@ class Console:
         _write(f"\r\x1b[2K{text[:width]}")
 
     def _clear(self) -> None:
-        if not self._quiet:
+        if self._shown:
             _write("\r\x1b[2K")
 
 

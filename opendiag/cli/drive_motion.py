@@ -24,7 +24,7 @@ def enable(node: str, seconds: float | None, **given: Any) -> None:
     Its state is shown meanwhile. A drive in a fault stays there: `drive reset` comes first.
     """
     number = node_id(node)
-    held = FOR_EVER_S if seconds is None else seconds
+    held = (1.0 if given["dry_run"] else FOR_EVER_S) if seconds is None else seconds
     sequence = verb_sequence(
         "enable",
         number,

@@ -20,7 +20,7 @@ from opendiag.cli.drive_arguments import ask, check_can_ask, limits_of
 from opendiag.cli.drive_console import Console
 from opendiag.cli.options import EdsChoice
 from opendiag.cli.sequence_report import check_formats, write_report
-from opendiag.errors import AdapterError, OpenDiagError, SdoError, SequenceError
+from opendiag.errors import AdapterError, DriveError, OpenDiagError, SdoError, SequenceError
 from opendiag.master.drive_sequence import SequenceRunner
 
 if TYPE_CHECKING:
@@ -82,30 +82,36 @@ def perform(
     with live.network(interface, eds, timeout_s=answer_s, quiet=quiet) as network, ExitStack() as stack:
         for spec in sequence.axes.values():
             live.node(network, spec.node_id, eds)
-        target = stack.enter_context(_rehearsal(network, sequence)) if dry_run else network
-        runner = SequenceRunner(target, sequence, _teller(printer) if show_steps and not as_json else _silent)
+        target = stack.enter_context(_rehearsal(network, sequence, as_json)) if dry_run else network
+        on_step = _teller(printer) if show_steps and not (as_json or dry_run) else _silent
+        runner = SequenceRunner(target, sequence, on_step, measure=not dry_run)
         try:
             runner.check()
         except SequenceError as error:
             raise click.UsageError("\n".join(_plain(error))) from None
         if not dry_run:
             ask(network, tuple(runner.drives.values()), what, yes)
-        interrupted, failure = _run(runner, quiet)
+        interrupted, failure = _run(runner)
+        _explain(runner, failure)
         ends = _ends(runner)
     timeline = runner.timeline
     _report(timeline, reports, quiet)
     if as_json:
-        printer.json({**_summary(timeline), "axes": ends})
-    elif not dry_run:
+        printer.json({**_summary(timeline), "dry_run": dry_run, "axes": ends})
+    elif dry_run:
+        _tell_rehearsal(timeline)
+    else:
         _tell(timeline, ends, printer, interrupted)
     sys.exit(_code(timeline, interrupted and not stopping_is_ok, failure))
 
 
 @contextmanager
-def _rehearsal(network: Network, sequence: DriveSequence) -> Iterator[Network]:
+def _rehearsal(network: Network, sequence: DriveSequence, as_json: bool) -> Iterator[Network]:
+    """JSON is alone on stdout: the frames are notes then."""
     from opendiag.master.dry_run import DryRun
 
-    rehearsal = DryRun(network, tuple(spec.node_id for spec in sequence.axes.values()))
+    nodes = tuple(dict.fromkeys(spec.node_id for spec in sequence.axes.values()))
+    rehearsal = DryRun(network, nodes, output.note if as_json else click.echo)
     try:
         yield rehearsal.network
     finally:
@@ -119,9 +125,9 @@ def _plain(error: SequenceError) -> list[str]:
     return [text.removeprefix(f"{error.file}: ") for _, text in error.problems]
 
 
-def _run(runner: SequenceRunner, quiet: bool) -> tuple[bool, OpenDiagError | None]:
+def _run(runner: SequenceRunner) -> tuple[bool, OpenDiagError | None]:
     """Was it interrupted, and what ended it besides a failed step?"""
-    console = Console(lambda: bottom_line(runner.drives, runner.timeline), quiet=quiet)
+    console = Console(lambda: bottom_line(runner.drives, runner.timeline))
     try:
         with console:
             runner.run()
@@ -130,6 +136,19 @@ def _run(runner: SequenceRunner, quiet: bool) -> tuple[bool, OpenDiagError | Non
     except OpenDiagError as error:
         return False, error
     return False, runner.timeline.error
+
+
+def _explain(runner: SequenceRunner, error: OpenDiagError | None) -> None:
+    """Have the drive say what is behind its failure; the reason then tells that, too."""
+    from opendiag.diagnose.drive_why import explain
+
+    timeline = runner.timeline
+    drive = next((each for each in runner.drives.values() if each.node_id == getattr(error, "node_id", None)), None)
+    if drive is None or not isinstance(error, DriveError) or error.why:
+        return
+    told = str(error)
+    drive.network.run(explain(drive.link, error, drive.network.watch))
+    timeline.reason = timeline.reason.replace(told, str(error))
 
 
 def bottom_line(drives: Mapping[str, Drive], timeline: Timeline) -> str:
@@ -204,6 +223,10 @@ def _tell(timeline: Timeline, ends: dict[str, dict[str, Any]], printer: output.P
     for step_ in timeline.failures:
         if not timeline.reason:
             output.note(f"step {step_.place}: {step_.error}")
+
+
+def _tell_rehearsal(timeline: Timeline) -> None:
+    output.note(f"{timeline.reason}\n" * bool(timeline.reason) + "This was a dry run: none of these frames was sent.")
 
 
 def _summary(timeline: Timeline) -> dict[str, Any]:

@@ -13,9 +13,9 @@ import math
 from collections.abc import Iterable, Sequence
 
 from opendiag.cli.plot_script import SCRIPT, STYLE
-from opendiag.cli.plot_svg import Mark, Picture, Trace, number
+from opendiag.cli.plot_svg import Band, Mark, Picture, Trace, number
 
-__all__ = ["Mark", "Trace", "plot_html", "plot_svg", "table"]
+__all__ = ["Band", "Mark", "Trace", "plot_html", "plot_svg", "table"]
 
 _USE = (
     "Click: cursor A. Shift and click: cursor B. Drag a cursor to move it. Drag elsewhere: zoom into that time. "
@@ -24,14 +24,20 @@ _USE = (
 )
 
 
-def plot_html(title: str, traces: Sequence[Trace], marks: Sequence[Mark] = (), sections: Sequence[str] = ()) -> str:
+def plot_html(
+    title: str,
+    traces: Sequence[Trace],
+    marks: Sequence[Mark] = (),
+    sections: Sequence[str] = (),
+    bands: Sequence[Band] = (),
+) -> str:
     """The whole page. Traces of the same unit share a scale; those without a unit have one each.
 
-    ``title`` and the texts of traces and marks are plain text. ``sections`` are HTML, put below the plot one after the
-    other: see `table`. Values that are None or not finite leave a gap. Raise ValueError for traces whose times and
-    values differ in number, and for times that run backwards.
+    ``title`` and the texts of traces, marks and bands are plain text. ``sections`` are HTML, put below the plot one
+    after the other: see `table`. Values that are None or not finite leave a gap. Raise ValueError for traces whose
+    times and values differ in number, and for times that run backwards.
     """
-    picture = Picture(traces, marks)
+    picture = Picture(traces, marks, bands)
     body = "\n".join(f"<section>{section}</section>" for section in sections)
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
@@ -78,6 +84,7 @@ def _data(picture: Picture) -> str:
             for place, trace in enumerate(picture.traces)
         ],
         "marks": [{"t": mark.time_s, "text": mark.text} for mark in picture.marks],
+        "bands": [{"a": band.from_s, "b": band.to_s, "text": band.text, "bad": band.bad} for band in picture.bands],
     }
     return json.dumps(data, separators=(",", ":"), ensure_ascii=True).replace("<", "\\u003c")
 

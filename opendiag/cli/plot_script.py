@@ -105,6 +105,22 @@ SCRIPT = r"""
     }
     document.getElementById("panel" + n).innerHTML = out;
   }
+  function drawBands() {
+    const group = document.getElementById("bands"), bottom = g.height - 36, right = g.width - g.right;
+    if (!group) return;
+    let out = "";
+    data.bands.forEach((band, n) => {
+      if (band.b < view[0] || band.a > view[1]) return;
+      const from = Math.max(x(band.a), g.left), wide = Math.max(Math.min(x(band.b), right) - from, 0.5);
+      const colour = band.bad ? "#e88" : ["#c3d7ea", "#9fbfdd"][n % 2], letters = Math.floor((wide - 4) / 6.2);
+      const text = band.text.length <= letters ? band.text : letters > 2 ? band.text.slice(0, letters - 1) + "…" : "";
+      const at = `x="${from}" width="${wide}" y="${g.bands}" fill="${colour}"`;
+      out += `<rect ${at} height="${bottom - g.bands}" opacity="${band.bad ? 0.25 : 0.12}"/>` +
+        `<rect ${at} height="17" stroke="#fff" stroke-width="0.5"><title>${escape(band.text)}</title></rect>` +
+        `<text x="${from + 2}" y="${g.bands + 12}" fill="#222" pointer-events="none">${escape(text)}</text>`;
+    });
+    group.innerHTML = out;
+  }
   function drawMarks() {
     const ends = [0, 0, 0], bottom = g.height - 36;
     let out = "";
@@ -171,7 +187,7 @@ SCRIPT = r"""
   }
   function draw() {
     g.panels.forEach(drawPanel);
-    drawTime(); drawMarks(); drawCursors();
+    drawTime(); drawBands(); drawMarks(); drawCursors();
     for (const legend of plot.querySelectorAll("[data-trace]")) {
       legend.setAttribute("opacity", hidden.has(+legend.dataset.trace) ? 0.35 : 1);
     }

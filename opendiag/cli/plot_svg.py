@@ -14,6 +14,7 @@ WIDTH, LEFT, RIGHT = 1000, 84, 14
 #: Height of a panel by the number of panels.
 _HEIGHTS = (360, 240, 180, 150, 130, 115, 105, 100)
 _GAP, _TIME_AXIS, _MARK_ROW, _MARK_ROWS, _LETTER = 26, 36, 14, 3, 6.2
+_BAND_ROW, _BANDS, _BAD_BAND = 17, ("#c3d7ea", "#9fbfdd"), "#e88"
 _STEPS = (1, 2, 2.5, 5, 10)
 
 
@@ -37,6 +38,16 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Band:
+    """Something that lasted, in seconds of the same clock; ``bad`` where it failed."""
+
+    from_s: float
+    to_s: float
+    text: str
+    bad: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Panel:
     """``traces`` are places in the picture's list; ``top`` and ``height`` are in units of the picture."""
 
@@ -49,7 +60,7 @@ class Panel:
 class Picture:
     """Raise ValueError for traces that cannot be drawn. ``start`` and ``end`` are those of all that is drawn."""
 
-    def __init__(self, traces: Sequence[Trace], marks: Sequence[Mark] = ()) -> None:
+    def __init__(self, traces: Sequence[Trace], marks: Sequence[Mark] = (), bands: Sequence[Band] = ()) -> None:
         for trace in traces:
             if len(trace.times_s) != len(trace.values):
                 raise ValueError(f"{trace.name}: {len(trace.times_s)} times and {len(trace.values)} values")
@@ -58,10 +69,13 @@ class Picture:
         self.traces, self.marks = tuple(traces), tuple(sorted(marks, key=lambda mark: mark.time_s))
         ends = [time for trace in traces if trace.times_s for time in (trace.times_s[0], trace.times_s[-1])]
         ends += [mark.time_s for mark in marks]
+        self.bands = tuple(bands)
+        ends += [time for band in bands for time in (band.from_s, band.to_s)]
         self.start, self.end = min(ends, default=0.0), max(ends, default=1.0)
         if self.end <= self.start:
             self.end = self.start + 1.0
-        self._marks_height = _MARK_ROW * _MARK_ROWS + 6 if marks else 8
+        self._bands_top = _MARK_ROW * _MARK_ROWS + 6 if marks else 8
+        self._marks_height = self._bands_top + (_BAND_ROW + 4 if bands else 0)
         self.panels = tuple(self._panels())
         last = self.panels[-1] if self.panels else Panel("", (), self._marks_height, 60)
         self.height = last.top + last.height + _TIME_AXIS
@@ -76,6 +90,7 @@ class Picture:
             "left": LEFT,
             "right": RIGHT,
             "height": self.height,
+            "bands": self._bands_top,
             "panels": [
                 {"unit": panel.unit, "traces": panel.traces, "top": panel.top, "height": panel.height}
                 for panel in self.panels
@@ -108,6 +123,8 @@ class Picture:
             )
             parts.append(self._legend(panel))
             parts.append(f'<g id="panel{place}">{"".join(self._panel(place, panel))}</g>')
+        if self.bands:
+            parts.append(f'<g id="bands">{"".join(self._bands())}</g>')
         parts.append(f'<g id="time">{"".join(self._time())}</g><g id="marks">{"".join(self._marks())}</g>')
         parts.append('<g id="cursors"></g></svg>')
         return "\n".join(parts)
@@ -177,6 +194,23 @@ class Picture:
             at = f'x="{self._x(tick):.1f}" y="{last + 15:g}"'
             yield f'<text {at} text-anchor="middle" fill="#444">{number(tick)}</text>'
         yield f'<text x="{WIDTH - RIGHT}" y="{last + 30:g}" text-anchor="end" fill="#444">time [s]</text>'
+
+    def _bands(self) -> Iterator[str]:
+        """A row of boxes with as much of their texts as fits, and a tint of the plot below."""
+        bottom, top = self.height - _TIME_AXIS, self._bands_top
+        for place, band in enumerate(self.bands):
+            x, colour = self._x(band.from_s), _BAD_BAND if band.bad else _BANDS[place % 2]
+            width = max(self._x(band.to_s) - x, 0.5)
+            letters = int((width - 4) / _LETTER)
+            shown = band.text if len(band.text) <= letters else f"{band.text[: letters - 1]}…" if letters > 2 else ""
+            at = f'x="{x:.1f}" width="{width:.1f}"'
+            tint = 0.25 if band.bad else 0.12
+            yield f'<rect {at} y="{top}" height="{bottom - top:g}" fill="{colour}" opacity="{tint}"/>'
+            yield f'<rect {at} y="{top}" height="{_BAND_ROW}" fill="{colour}" stroke="#fff" stroke-width="0.5">'
+            yield f"<title>{html.escape(band.text)}</title></rect>"
+            if shown:
+                at = f'x="{x + 2:.1f}" y="{top + 12}" fill="#222"'
+                yield f'<text {at} pointer-events="none">{html.escape(shown)}</text>'
 
     def _marks(self) -> Iterator[str]:
         if not self.marks:

@@ -10,11 +10,11 @@ from pathlib import Path
 import click
 
 from opendiag.cia402.sequence_timeline import OK, QUANTITIES, StepRecord, Timeline
-from opendiag.cli.plot_html import Mark, Trace, plot_html, table
+from opendiag.cli.plot_html import Band, Mark, Trace, plot_html, table
 
 _FORMATS = (".html", ".htm", ".json")
 #: More bands than this say nothing any more.
-_MOST_BANDS = 60
+_MOST_BANDS = 500
 
 
 def check_formats(paths: tuple[str, ...]) -> None:
@@ -38,7 +38,7 @@ def write_report(timeline: Timeline, path: str) -> None:
 def report_html(timeline: Timeline) -> str:
     """One page that loads nothing: how it ended, the plots with the steps, and the steps as a table."""
     sections = [_outcome(timeline), _steps(timeline)]
-    return plot_html(timeline.name, list(_traces(timeline)), list(_marks(timeline)), sections)
+    return plot_html(timeline.name, list(_traces(timeline)), list(_marks(timeline)), sections, list(_bands(timeline)))
 
 
 def _traces(timeline: Timeline) -> Iterator[Trace]:
@@ -51,12 +51,19 @@ def _traces(timeline: Timeline) -> Iterator[Trace]:
                 yield Trace(title, samples.units[quantity], samples.times, values)
 
 
+def _bands(timeline: Timeline) -> Iterator[Band]:
+    """The steps; of very many those that went well are left out."""
+    dense = len(timeline.steps) > _MOST_BANDS
+    for step in timeline.steps:
+        if not dense or step.outcome != OK:
+            ended = step.began if step.ended is None else step.ended
+            yield Band(step.began, ended, f"{step.place} {step.text}", step.outcome != OK)
+
+
 def _marks(timeline: Timeline) -> Iterator[Mark]:
-    for step in timeline.steps[:_MOST_BANDS]:
+    for step in timeline.steps:
         if step.outcome != OK:
-            yield Mark(step.ended or step.began, f"{step.place} {step.outcome}: {step.text}")
-        else:
-            yield Mark(step.began, f"{step.place} {step.text}")
+            yield Mark(step.began if step.ended is None else step.ended, f"{step.place} {step.outcome}")
 
 
 def _outcome(timeline: Timeline) -> str:

@@ -1,6 +1,7 @@
 """The expressions of --trigger: a condition on decoded records, written as people say it.
 
     state==FAULT        node==5 and emcy        606C > 100        6041.fault        not (sync or heartbeat)
+    606C rising 500     6064 falling 0          6077 crossing 100
 
 Nothing is evaluated by Python itself. `opendiag.cli.trigger_names` has the names.
 """
@@ -40,6 +41,9 @@ _OBJECT = re.compile(r"(?:0x)?([0-9A-Fa-f]{4})(?::([0-9A-Fa-f]{1,2}))?(?:\.(.+))
 _HEX = re.compile(r"([0-9][0-9A-Fa-f]*)[hH]")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]|\.[0-9])")
 _DEEPEST = 50
+_EDGES = {"rising": (1,), "falling": (-1,), "crossing": (1, -1)}
+#: What shows the state of a drive.
+_STATEWORD = (0x6041, 0)
 _EXAMPLE = "state==FAULT or node==5 and emcy"
 
 
@@ -58,6 +62,23 @@ def compile_trigger(text: str) -> Test:
 
 
 @dataclass(frozen=True)
+class Trigger:
+    """``objects`` are those whose values ``test`` looks at: (index, subindex)."""
+
+    test: Test
+    objects: tuple[tuple[int, int], ...]
+
+
+def compile_signal_trigger(text: str) -> Trigger:
+    """As `compile_trigger`, but an object keeps its value until the next record of it: 6064>1000 and 606C<5 is true
+    when both are so at the same time, though no record has both. Raises TriggerError.
+    """
+    parser = _Parser(re.sub(r"\s", " ", text).rstrip(), keeps=True)
+    test = parser.parse()
+    return Trigger(test, tuple(dict.fromkeys(parser.objects)))
+
+
+@dataclass(frozen=True)
 class _Token:
     """``kind`` is sign, quoted, word or end."""
 
@@ -72,7 +93,10 @@ class _Token:
 class _Parser:
     """One method for each rule of the grammar: or, and, not, and the comparisons between them."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, keeps: bool = False) -> None:
+        self.objects: list[tuple[int, int]] = []
+        self._watching: list[_Watching] = []
+        self._keeps = keeps
         self._text = text
         self._tokens = self._cut()
         self._place = 0
@@ -84,7 +108,16 @@ class _Parser:
         test = self._or()
         if self._next.kind != "end":
             self._fail(f"{self._next} is too much: expected and, or, a comparison or the end")
-        return test
+        watching = tuple(self._watching)
+        if not watching:
+            return test
+
+        def look(record: Record) -> bool:
+            for each in watching:
+                each.look(record)
+            return test(record)
+
+        return look
 
     def _cut(self) -> list[_Token]:
         tokens: list[_Token] = []
@@ -149,6 +182,22 @@ class _Parser:
         if name.kind != "word" or name.text.lower() in ("and", "or", "not"):
             self._fail(f"expected a name or an object such as 6041, not {name}", name)
         operand = self._operand(name)
+        place = operand.object or (_STATEWORD if name.text.lower() == "state" else None)
+        self.objects += [] if place is None else [place]
+        test = self._test_of(operand, name)
+        if not self._keeps or place is None or operand.get is None or isinstance(test, _Edge):
+            return test
+        return self._watched(_Kept(operand.get, test))
+
+    def _watched(self, watching: _Watching) -> Test:
+        """It has to see every record, also where another part of the expression decides."""
+        self._watching.append(watching)
+        return watching
+
+    def _test_of(self, operand: Operand, name: _Token) -> Test:
+        """What follows an operand: a comparison, an edge, or nothing."""
+        if self._next.kind == "word" and self._next.text.lower() in _EDGES:
+            return self._edge(operand, name)
         sign = self._next
         if sign.kind == "sign" and sign.text == "=":
             self._fail("write == to compare")
@@ -161,6 +210,17 @@ class _Parser:
         if literal.kind not in ("word", "quoted"):
             self._fail(f"expected a number or a word, not {literal}", literal)
         return self._compared(operand, operand.get, sign, literal)
+
+    def _edge(self, operand: Operand, name: _Token) -> Test:
+        """As in "606C rising 500"."""
+        direction = self._take().text.lower()
+        if operand.get is None or operand.kind == "text":
+            self._fail(f"{name.text!r} is no number that could be {direction}", name)
+        literal = self._take()
+        level = _number(literal.text) if literal.kind == "word" else None
+        if level is None:
+            self._fail(f"expected a number, not {literal}", literal)
+        return self._watched(_Edge(operand.get, _EDGES[direction], level))
 
     def _operand(self, name: _Token) -> Operand:
         known = NAMES.get(name.text.lower())
@@ -246,6 +306,52 @@ def _text_test(get: Callable[[Record], Any], equal: bool, wanted: str) -> Test:
         return isinstance(seen, str) and (key(seen) == wanted) is equal
 
     return test
+
+
+class _Watching:
+    """A test with a memory: `look` is called for every record, and calling it gives the result of that."""
+
+    result = False
+
+    def look(self, record: Record) -> None:
+        raise NotImplementedError
+
+    def __call__(self, record: Record) -> bool:
+        return self.result
+
+
+class _Edge(_Watching):
+    """True for the record with which a value passes the level; of each node by itself."""
+
+    def __init__(self, get: Callable[[Record], Any], directions: tuple[int, ...], level: float) -> None:
+        self._get = get
+        self._directions = directions
+        self._level = level
+        self._last: dict[tuple[int | None, int | None, int | None], float] = {}
+
+    def look(self, record: Record) -> None:
+        self.result = False
+        seen = self._get(record)
+        if not isinstance(seen, (int, float)):
+            return
+        who = record.node, record.index, record.subindex
+        before, self._last[who] = self._last.get(who), seen
+        if before is None:
+            return
+        rises, falls = before < self._level <= seen, before > self._level >= seen
+        self.result = (rises and 1 in self._directions) or (falls and -1 in self._directions)
+
+
+class _Kept(_Watching):
+    """The result of the last record that had the value."""
+
+    def __init__(self, get: Callable[[Record], Any], test: Test) -> None:
+        self._get = get
+        self._test = test
+
+    def look(self, record: Record) -> None:
+        if self._get(record) is not None:
+            self.result = self._test(record)
 
 
 def _both(left: Test, right: Test) -> Test:

@@ -76,10 +76,9 @@ _OF_MOTION: tuple[_State, ...] = (
     motion.following_error,
     motion.brake,
     motion.zero,
-    motion.set_point,
-    motion.start_bit,
-    motion.no_target,
 )
+#: Whether anybody asks for motion matters where nothing is in its way for certain.
+_OF_WISHES: tuple[_State, ...] = (motion.set_point, motion.start_bit, motion.no_target)
 #: Read for every question, and for motion besides.
 _STATE_OBJECTS = (
     *((o.CONTROLWORD, 0), (o.MODE, 0), (o.MODE_DISPLAY, 0), (o.ERROR_CODE, 0), (0x1001, 0), (0x1018, 1)),
@@ -257,6 +256,8 @@ class _Examination:
         if f.enabled and f.moves and not f.rested:
             return []
         held = [each for each in _all(f, _OF_MOTION) if each.code not in {one.code for one in found}]
+        if not any(each.severity is Severity.ERROR for each in (*found, *held)):
+            held += _all(f, _OF_WISHES)
         if not held and not found and (limit := motion.limit_active(f)) is not None:
             held.append(limit)
         return held if held or found or f.rested else [motion.stands(f)]

@@ -37,10 +37,12 @@ _HELP: tuple[tuple[int, int, str], ...] = (
         "The supply is too high, or braking feeds back too much: slow down the ramps, fit a brake resistor",
     ),
     (0x3120, 0x3120, "Bring the supply back"),
+    (0x3181, 0x3181, "Close the STO contacts"),
     (0x3220, 0x3220, "Bring the supply back"),
     (0x4000, 0x4FFF, "Let it cool down, and look at load and ventilation"),
     (0x5000, 0x5FFF, "Switch its power off and on; when it comes back, the hardware is at fault"),
     (0x6000, 0x6FFF, "Look at its parameters, and switch its power off and on"),
+    (0x7310, 0x7310, "Something drives the motor, or its control swings: look at load, gains and ramps"),
     (0x7300, 0x73FF, "Look at the plug and the cable of the encoder"),
     (0x8100, 0x81FF, "Bring the communication back: heartbeat, node guarding, the bus itself"),
     (0x8600, 0x8611, "Is the shaft free? Slower ramps, or a wider window (6065h), let it follow"),
@@ -120,7 +122,7 @@ def voltage(f: DriveFacts) -> _Found:
             f"the DC link of {f.who} has {link / 1000:.1f} V, below its threshold of {under / 1000:.1f} V (20CFh).",
             f"Switch the motor supply on, and check its fuse and plug.{reset}",
         )
-    if f.no_voltage_bit or f.word & _VOLTAGE or f.state is S.FAULT_REACTION_ACTIVE:
+    if f.no_voltage_bit or f.word & _VOLTAGE or f.state is S.FAULT_REACTION_ACTIVE or sto(f) is not None:
         return None
     empty = link is not None and link < _EMPTY_MV
     sure = empty or f.state in (S.READY_TO_SWITCH_ON, S.SWITCHED_ON, S.OPERATION_ENABLED)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, cast
 
+from opendiag.errors import SendFailed
 from opendiag.frame import Frame
-from opendiag.master.cyclic import Cycle, Cyclic
+from opendiag.master.cyclic import Cycle, Cyclic, check_period
 from opendiag.master.dispatcher import Dispatcher
 from opendiag.master.events import EventHub, EventStream, Kind
 from opendiag.master.monitor import Monitor
@@ -22,7 +24,7 @@ from opendiag.wire.time_stamp import TimeOfDay
 if TYPE_CHECKING:
     from opendiag.master.clock import Clock
     from opendiag.master.drive import Drive
-    from opendiag.master.drive_guard import DriveKeeper
+    from opendiag.master.drive_keeper import DriveKeeper
     from opendiag.master.drives import Axes
     from opendiag.master.network import Network
     from opendiag.master.pump import Pump
@@ -99,12 +101,22 @@ class BusServices:
         Raise ValueError, AdapterError.
         """
         producer = SyncProducer(CobId.decode(0x80 if cob_id is None else cob_id), period_s, counter_overflow)
+        check_period(period_s)
         pump = self.pump
+
+        def send(now: float) -> None:
+            try:
+                pump.send(producer.next_frame(), now)
+            except SendFailed:
+                producer.take_back()
+                raise
+
         with pump.lock:
+            pump.check_open()
             if self._sync_cycle is not None:
                 self._sync_cycle.stop()
             self.monitor.use_sync(producer.cob)
-            self._sync_cycle = self.cyclic.every(period_s, lambda now: pump.send(producer.next_frame(), now), "SYNC")
+            self._sync_cycle = self.cyclic.every(period_s, send, "SYNC")
             return self._sync_cycle
 
     @property
@@ -126,11 +138,15 @@ class BusServices:
         return self.monitor.syncs
 
     def time(self, at: datetime | None = None, *, cob_id: int = 0x100) -> TimeOfDay:
-        """Send TIME, once. None: the time of the network's clock (UTC); a datetime without a zone is sent as it is.
+        """Send TIME, once. None: the computer's (UTC), or that of a clock that only waiting moves.
+
+        A datetime without a zone is sent as it is.
 
         Raise WireError before 1984 and after 2163, SendFailed, AdapterError.
         """
-        seconds = self.clock.now() if at is None else _epoch_s(at)
+        # The network's own clock does not follow when the computer's is set.
+        present = time.time() if self.clock.runs else self.clock.now()
+        seconds = present if at is None else _epoch_s(at)
         told = TimeOfDay.from_epoch(seconds)
         producer = TimeProducer(cob_id, time_of_day=lambda now: told)
         with self.pump.lock:

@@ -26,8 +26,8 @@ KEPT = 10_000
 _SPIN_LEAST_S, _SPIN_MOST_S = 0.00002, 0.00008
 #: How fast the learned lateness of sleeping, its median, follows.
 _FOLLOW_S = 0.000001
-#: A cycle that was stopped, or a new one that is due earlier, is noticed after that.
-_LONGEST_SLEEP_S = 0.05
+#: A longer rest is waited for so that a new cycle that is due earlier ends it; the last part is slept.
+_LONGEST_SLEEP_S = 0.003
 _JOIN_S = 1.0
 
 
@@ -134,6 +134,12 @@ class Cycle:
         return None
 
 
+def check_period(period_s: float) -> None:
+    """Raise ValueError for one that is not positive."""
+    if not period_s > 0:
+        raise ValueError(f"a period of {period_s} s is not positive")
+
+
 class Cyclic:
     """All cycles of one network. ``publish`` gets their events, with the pump's lock held.
 
@@ -160,8 +166,7 @@ class Cyclic:
         A frame that the adapter does not take is counted, and the cycle goes on; it ends when the adapter is gone, or
         when ``send`` raises anything else. Raise ValueError for a period that is not positive, AdapterError.
         """
-        if not period_s > 0:
-            raise ValueError(f"a period of {period_s} s is not positive")
+        check_period(period_s)
         cycle = Cycle(self, name, period_s, send)
         with self._pump.lock:
             self._pump.check_open()

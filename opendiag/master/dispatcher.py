@@ -48,18 +48,22 @@ class Dispatcher:
         self._running = threading.Lock()
         self.lost = 0
 
-    def post(self, function: Callable[[Any], object], argument: Any) -> None:
-        """Have ``function(argument)`` called soon, after what was posted before. From any thread; never waits."""
+    def post(self, function: Callable[[Any], object], argument: Any) -> bool:
+        """Have ``function(argument)`` called soon, after what was posted before. From any thread; never waits.
+
+        False: too many calls wait, and this one will not be made.
+        """
         calls = self._calls
         if len(calls) >= BACKLOG:
             self._lose()
-            return
+            return False
         calls.append((function, argument))
         if self._idle:
             self._idle = False
             self._wake.set()
         elif self._thread is None and self._threaded:
             self._start()
+        return True
 
     def _lose(self) -> None:
         if not self.lost:

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from opendiag.cia402.cyclic_report import CyclicReport
+from opendiag.cia402.io_plans import Inputs
 from opendiag.cia402.limits import Limits
 from opendiag.cia402.link import DriveLink, Timing
+from opendiag.cia402.path import Target
 from opendiag.cia402.quirks import WELL_BEHAVED, DriveQuirks, quirks_of
 from opendiag.cia402.states import PdsState
+from opendiag.cia402.trajectory import Trajectory
 from opendiag.cia402.units import Units
-from opendiag.errors import BroughtToRest, LimitReached, SdoError
-from opendiag.master.drive_guard import DriveGuard, GuardSettings, release
+from opendiag.diagnose.drive_why import explain, why_not
+from opendiag.errors import (
+    AdapterError,
+    BroughtToRest,
+    DriveError,
+    LimitReached,
+    NotPermitted,
+    OutsideLimits,
+    SdoError,
+    UnknownTarget,
+)
+from opendiag.findings import Finding
+from opendiag.master.drive_follow import follow
+from opendiag.master.drive_guard import DriveGuard, release
+from opendiag.master.drive_keeper import GuardSettings
 from opendiag.master.drive_plans import Amount, DrivePlans, DriveStatus, UnitsGiven
 from opendiag.services.plans import Plan, Sleep
 
@@ -20,6 +38,8 @@ if TYPE_CHECKING:
     from opendiag.master.network import Network
 
 T = TypeVar("T")
+#: The drive has nothing to say about these.
+_SELF_EXPLAINING = (BroughtToRest, LimitReached, NotPermitted, OutsideLimits, UnknownTarget)
 #: Between two looks at what the script limits, and so many of them in a row may fail.
 _WATCH_S, _BLIND = 0.01, 5
 
@@ -35,7 +55,8 @@ class Drive:
 
     ``axis`` counts from 0. ``units``: what the drive's objects count, as `Units`, a mapping or the path of a units
     file; None: the drive is asked. ``limits``: `Limits`, or a mapping of its fields, for the motions of this script.
-    ``watchdog_s``: the script must call the enabled drive at least that often, or `alive`; None: it need not.
+    ``watchdog_s``: the thread that has enabled the drive must call it at least that often, or `alive`; None: it need
+    not.
     ``guard``: `GuardSettings`, True for the usual ones; False: the drive itself does not watch that we are there.
 
     From `enable` to the end of the block it is brought to rest (quick stop, then disable) by: the end of the block, any
@@ -135,7 +156,13 @@ class Drive:
         except BaseException:
             plan.close()
             raise
-        return self.guard.run(plan)
+        try:
+            return self.guard.run(plan)
+        except DriveError as error:
+            if not isinstance(error, _SELF_EXPLAINING) and not error.why:
+                with contextlib.suppress(AdapterError), self.guard.called():
+                    self.network.run(explain(self.link, error, self.network.watch))
+            raise
 
     def know(self) -> None:
         """Who the drive is decides about its objects, its units and its quirks; it is asked once."""
@@ -207,8 +234,8 @@ class Drive:
     def status(self) -> DriveStatus:
         """State, mode and error. Never raises what stopped the drive: it is for looking at that."""
         self.know()
-        self.guard.feed()
-        return self.network.run(self.plans.status())
+        with self.guard.called():
+            return self.network.run(self.plans.status())
 
     @property
     def mode(self) -> int | None:
@@ -286,6 +313,49 @@ class Drive:
     def apply_torque(self, torque: Amount, unit: str | None = None, **options: Any) -> float:
         """Pull with a torque, until something else is asked; ``slope`` per second. A limit for the velocity is wise."""
         return self.run(self.plans.torque(torque, unit, **options))
+
+    def jog(
+        self, velocity: Amount, unit: str | None = None, *, keep_alive: Callable[[], bool], **options: Any
+    ) -> float:
+        """Turn as long as ``keep_alive()`` says so: it is asked at every look and must not wait for the bus.
+
+        Then the drive is stopped and disabled. ``step``: by short moves of this length. Gives the position.
+        """
+        return self.run(self.plans.jog(velocity, unit, keep_alive=keep_alive, **options))
+
+    def follow(
+        self,
+        trajectory: Trajectory,
+        unit: str | None = None,
+        *,
+        period_s: float = 0.001,
+        mode: int | str = "csp",
+        **options: Any,
+    ) -> CyclicReport:
+        """Follow a trajectory in step with SYNC; see `opendiag.master.drive_cyclic.CyclicFollower` for options.
+
+        Its numbers are in ``unit``, a unit of the position (for "cst" of the torque), per second. Enable it before.
+        """
+        return self.run(follow((self,), (trajectory,), unit, period_s, mode, **options))
+
+    def touch_probe(self, probe: int = 1, edge: str = "positive", **options: Any) -> float:
+        """Wait for an edge of a touch probe (``index_pulse``, ``timeout_s``). Gives the position that it was at."""
+        return self.run(self.plans.touch_probe(probe, edge, **options))
+
+    @property
+    def inputs(self) -> Inputs:
+        """The digital inputs (60FDh): ``axis.inputs["home"]``, or by bit."""
+        return self.run(self.plans.inputs())
+
+    def set_outputs(self, values: Mapping[str | int, bool], names: Mapping[str, int] | None = None) -> int:
+        """Switch digital outputs (60FEh) by bit, or by name; the others stay. Gives all of them."""
+        return self.run(self.plans.set_outputs(values, names))
+
+    def why(self, wanted: Target | str = "operation enabled") -> list[Finding]:
+        """What keeps the drive from this state, or from ``"motion"``, the likeliest first. Writes nothing."""
+        self.know()
+        with self.guard.called():
+            return self.network.run(why_not(self.link, wanted, self.network.watch))
 
     def stop(self, timeout_s: float | None = None) -> float:
         """Come to a standstill and stay enabled; the motion under way is forgotten. Gives the position."""

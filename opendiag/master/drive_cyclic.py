@@ -55,7 +55,7 @@ _POLL_S = 0.005
 #: A TPDO of each axis has to come within this after the first SYNC.
 _FIRST_S = 0.5
 #: SYNC counts as lost after so many periods without one, and not sooner than that.
-_LOST_PERIODS, _LOST_S = 10, 0.05
+_LOST_PERIODS, _LOST_S = 10, 0.1
 #: Status words may be so many periods old.
 _AGE_PERIODS = 2.0
 _ENABLE_INTERPOLATION = 0x10
@@ -199,7 +199,7 @@ class CyclicFollower:
         now = yield Now()
         for link in self.links:
             state = told_state(network.watch, link.node_id, now).state
-            self._setups.append(Setup(link, self.mode, state))
+            self._setups.append(Setup(link, self.mode, self.period_s, state))
         yield Together(tuple(self._set_up_one(setup) for setup in self._setups))
         for node_id in dict.fromkeys(link.node_id for link in self.links):
             state = told_state(network.watch, node_id, now).state
@@ -212,7 +212,7 @@ class CyclicFollower:
             self._axes.append(axis)
 
     def _set_up_one(self, setup: Setup) -> Plan[None]:
-        yield from set_period(setup, self.period_s)
+        yield from set_period(setup)
         yield from set_up_pdos(setup)
 
     def _attach(self, now: float) -> None:

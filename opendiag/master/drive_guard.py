@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from opendiag.cia402.guard_plans import OwnGuard, put_back, set_up_guard
@@ -14,7 +14,8 @@ from opendiag.cia402.path import energises
 from opendiag.cia402.power import make_safe
 from opendiag.errors import AdapterError, BroughtToRest, DriveError, NotAtRest, OpenDiagError
 from opendiag.frame import Frame
-from opendiag.master.cyclic import Cycle, CycleStopped
+from opendiag.master.cyclic import CycleStopped
+from opendiag.master.drive_keeper import DriveKeeper, GuardSettings
 from opendiag.master.drive_signals import SIGNALS, uninterrupted
 from opendiag.master.events import AdapterLost, EventHub, EventStream
 from opendiag.master.plan_runner import RunningPlan, finish
@@ -26,28 +27,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LOG = logging.getLogger("opendiag")
-
-
-@dataclass(frozen=True, slots=True)
-class GuardSettings:
-    """How the drive is made to notice that we are gone, and we that it is.
-
-    Our heartbeat goes out as that of node ``node_id`` (0: the highest one that nobody has) every ``period_s``; the
-    drive stops when it stays out for ``allowed_s``. Its own comes every ``beat_s`` at the latest; it counts as lost
-    after ``lost_s``.
-    """
-
-    node_id: int = 0
-    period_s: float = 0.05
-    allowed_s: float = 0.3
-    beat_s: float = 0.1
-    lost_s: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not (0 < 2 * self.period_s <= self.allowed_s <= 65.535 and 0 < 2 * self.beat_s <= self.lost_s <= 65.535):
-            raise ValueError(f"{self}: a heartbeat must be allowed to stay out for two periods, and 65.535 s at most")
-        if not 0 <= self.node_id <= 127:
-            raise ValueError(f"node-ID {self.node_id} is outside 1..127")
 
 
 class _Heard(EventStream):
@@ -68,78 +47,23 @@ class _Call:
         self._running = running
         self._thrown = False
 
+    def begin(self, guards: tuple[DriveGuard, ...]) -> Callable[[], None]:
+        """It is a call of these. Gives what ends that."""
+        with self._running.network.pump.lock:
+            for guard in guards:
+                guard.calls.append(self)
+
+        def end() -> None:
+            with self._running.network.pump.lock:
+                for guard in guards:
+                    guard.calls.remove(self)
+
+        return end
+
     def throw(self, error: BaseException) -> None:
         if not self._thrown:
             self._thrown = True
             self._running.throw(error)
-
-
-class DriveKeeper:
-    """All drives of one network that were enabled through it, and the heartbeats that guard them."""
-
-    def __init__(self, network: Network) -> None:
-        self.network = network
-        self.guards: list[DriveGuard] = []
-        self.resting = 0
-        self._beats: dict[tuple[int, float], tuple[Cycle, int]] = {}
-
-    @classmethod
-    def of(cls, network: Network) -> DriveKeeper:
-        with network.pump.lock:
-            if network.keeper is None:
-                network.keeper = cls(network)
-            return network.keeper
-
-    def add(self, guard: DriveGuard) -> None:
-        with self.network.pump.lock:
-            self.guards = [*self.guards, guard]
-        SIGNALS.add(self)
-
-    def remove(self, guard: DriveGuard) -> None:
-        with self.network.pump.lock:
-            self.guards = [other for other in self.guards if other is not guard]
-        if not self.guards:
-            SIGNALS.remove(self)
-
-    @property
-    def busy(self) -> bool:
-        return self.resting > 0 or self.network.pump.owned
-
-    def begin_rest(self, cause: str) -> None:
-        for guard in self.guards:
-            guard.begin_rest()
-
-    def rest_now(self) -> None:
-        """The network is closed, or the script ends: all at once, and their settings back."""
-        self.begin_rest("")
-        for guard in self.guards:
-            guard.release()
-
-    # --- our heartbeat ---
-
-    def beat(self, settings: GuardSettings) -> int:
-        """Send one, once for all drives that are content with it. Gives its node-ID."""
-        node_id = settings.node_id or self._free_node_id()
-        cycle, users = self._beats.get((node_id, settings.period_s), (None, 0))
-        if cycle is None or not cycle.running:
-            cycle, users = self.network.heartbeat(node_id, settings.period_s), 0
-        self._beats[node_id, settings.period_s] = cycle, users + 1
-        return node_id
-
-    def end_beat(self, node_id: int, period_s: float, at_once: bool = False) -> None:
-        """``at_once``: for all who wanted it. What a drive does then is its own guard."""
-        cycle, users = self._beats.get((node_id, period_s), (None, 0))
-        if cycle is not None:
-            self._beats[node_id, period_s] = cycle, users - 1
-            if at_once or users <= 1:
-                cycle.stop()
-
-    def _free_node_id(self) -> int:
-        used = {node_id for node_id, _ in self._beats}
-        if used:
-            return max(used)
-        taken = {heard.node_id for heard in self.network.watch.heard_nodes()} | set(self.network.nodes_in_use)
-        return next(node_id for node_id in range(127, 0, -1) if node_id not in taken)
 
 
 class DriveGuard:
@@ -166,6 +90,7 @@ class DriveGuard:
         self.error: DriveError | None = None
         self.calls: list[_Call] = []
         self.inside = 0
+        self._owner: int | None = None
         self._fed_at = network.clock.now()
         self._rest: RunningPlan[bool] | None = None
         self._heard: _Heard | None = None
@@ -189,28 +114,33 @@ class DriveGuard:
         for guard in guards:
             guard.check()
         enabled = [guard for guard in guards if guard.link.permitted]
-        running = self.network.begin(plan)
-        call = _Call(running)
+        with contextlib.ExitStack() as stack:
+            for guard in guards:
+                stack.enter_context(guard.called())
+            running = self.network.begin(plan)
+            stack.callback(_Call(running).begin(guards))
+            try:
+                return finish(running)
+            except Exception as error:
+                for guard in enabled:
+                    guard.failed(error)
+                for guard in guards:
+                    if guard.error is error:
+                        guard.error = None  # told
+                raise
+
+    @contextlib.contextmanager
+    def called(self) -> Iterator[None]:
+        """The script is in a call. Another thread than the one that has enabled the drive does not keep it alive."""
+        mine = self._owner == threading.get_ident()
         with self.network.pump.lock:
-            for guard in guards:
-                guard.calls.append(call)
-                guard.inside += 1
+            self.inside += mine
         try:
-            result = finish(running)
-        except Exception as error:
-            for guard in enabled:
-                guard.failed(error)
-            for guard in guards:
-                if guard.error is error:
-                    guard.error = None  # told
-            raise
+            yield
         finally:
             with self.network.pump.lock:
-                for guard in guards:
-                    guard.calls.remove(call)
-                    guard.inside -= 1
-                    guard.feed()
-        return result
+                self.inside -= mine
+                self.feed()
 
     def check(self) -> None:
         """Raise what has stopped the drive since the last call, once its rest is confirmed or given up."""
@@ -224,15 +154,17 @@ class DriveGuard:
         raise error
 
     def feed(self) -> None:
-        """The script is alive."""
+        """The script is alive, if this is the thread that has enabled the drive."""
         with self.network.pump.lock:
-            self._fed_at = self.network.clock.now()
+            if self._owner == threading.get_ident():
+                self._fed_at = self.network.clock.now()
             self.network.pump.keep(self)
 
     # --- from enabling to letting go ---
 
     def arm(self) -> None:
         """From now on it is brought to rest. Raise AdapterError."""
+        self._owner = threading.get_ident()
         if not self._armed:
             self.network.pump.check_open()
             self._armed = True
@@ -324,10 +256,19 @@ class DriveGuard:
             at_rest = self.bring_to_rest()
             if at_rest:
                 uninterrupted(self._put_back)
+            elif self._rest is None:
+                _LOG.critical("%s", self.unsafe())
         finally:
             self._let_go()
             self.keeper.resting -= 1
         return at_rest
+
+    def unsafe(self) -> NotAtRest:
+        """What to tell of a drive that does not confirm its rest."""
+        if self._rest is not None:
+            return NotAtRest(self.link.node_id, "quick stop and disable voltage")
+        own = f"{self.own.reaction} by its own guard" if self.own.reaction else "and it has no guard of its own"
+        return NotAtRest(self.link.node_id, f"nothing can be sent any more; {own}")
 
     def _put_back(self) -> None:
         if self.own.before:
@@ -405,12 +346,9 @@ def release(guards: tuple[DriveGuard, ...], error: BaseException | None) -> None
     """
     for guard in guards:
         guard.begin_rest()
-    failed = [guard.link.node_id for guard in guards if not guard.release()]
+    failed = [guard for guard in guards if not guard.release()]
     SIGNALS.deliver()
-    if not failed:
-        return
-    unsafe = NotAtRest(failed[0], f"quick stop and disable voltage of {', '.join(map(str, failed))}")
-    if error is None:
-        raise unsafe
-    if isinstance(error, DriveError):
+    if failed and error is None:
+        raise failed[0].unsafe()
+    if failed and isinstance(error, DriveError):
         error.at_rest = False

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from opendiag.cia402 import homing_plans, motion, position_plans, power, torque_plans, velocity_plans
+from opendiag.cia402 import (
+    homing_plans,
+    io_plans,
+    jog,
+    motion,
+    position_plans,
+    power,
+    torque_plans,
+    touch_probe,
+    velocity_plans,
+)
 from opendiag.cia402.limits import Limits, ScriptLimits
 from opendiag.cia402.link import HALT, DriveLink
 from opendiag.cia402.mode_change import parse_mode, set_mode
@@ -160,11 +170,11 @@ class DrivePlans:
         """Position, velocity, torque or current as it is now. Raise UnknownTarget, SdoError."""
         Units.check_unit(self.link.node_id, quantity, unit)
         units = yield from self.units()
-        counts = yield from self._counts(quantity)
+        counts = yield from self.counts(quantity)
         return units.from_device(quantity, counts, unit)
 
-    def _counts(self, quantity: str) -> Plan[int]:
-        """A drive may have only one of torque and current: it then stands for the other."""
+    def counts(self, quantity: str) -> Plan[int]:
+        """The same as the drive has it. One that has only torque or current shows that for the other."""
         first, second = _SHOWN[quantity]
         try:
             return (yield from self.link.read(first))
@@ -308,6 +318,46 @@ class DrivePlans:
         ramp = None if slope is None else abs(units.counts("torque", slope, unit))
         plan = torque_plans.apply(self.link, counts or 0, ramp, wait=wait, timeout_s=timeout_s)
         return units.from_device("torque", (yield from self._moving(plan, not counts)), unit)
+
+    def jog(
+        self,
+        velocity: Amount,
+        unit: str | None = None,
+        *,
+        keep_alive: Callable[[], bool],
+        step: Amount | None = None,
+        acceleration: Amount | None = None,
+        deceleration: Amount | None = None,
+    ) -> Plan[float]:
+        """As long as ``keep_alive()``, then it is stopped and disabled. Gives the position."""
+        counts = yield from self._amount("velocity", velocity, unit)
+        profile = yield from self._profile(None, acceleration, deceleration)
+        units = yield from self.units()
+        plan = jog.jog(
+            self.link,
+            counts or 0,
+            keep_alive,
+            step=None if step is None else abs(units.counts("position", step)),
+            acceleration=profile["acceleration"],
+            deceleration=profile["deceleration"],
+        )
+        return units.from_device("position", (yield from self._moving(plan, True)))
+
+    def touch_probe(
+        self, probe: int = 1, edge: str = "positive", *, index_pulse: bool = False, timeout_s: float = 10.0
+    ) -> Plan[float]:
+        """Gives the position of the edge."""
+        touch_probe.value_of(self.link, probe, edge)
+        units = yield from self.units()
+        source = touch_probe.ProbeSource.INDEX_PULSE if index_pulse else touch_probe.ProbeSource.INPUT
+        counts = yield from touch_probe.capture(self.link, probe, edge, source=source, timeout_s=timeout_s)
+        return units.from_device("position", counts)
+
+    def inputs(self, names: Mapping[str, int] | None = None) -> Plan[io_plans.Inputs]:
+        return (yield from io_plans.read_inputs(self.link, names))
+
+    def set_outputs(self, values: Mapping[str | int, bool], names: Mapping[str, int] | None = None) -> Plan[int]:
+        return (yield from io_plans.write_outputs(self.link, values, names))
 
     def stop(self, timeout_s: float | None = None) -> Plan[float]:
         """Gives the position."""

@@ -37,6 +37,7 @@ class SequenceRunner:
 
     ``sequence``: one that was parsed, or the path of its file. ``options`` go to every drive, as in `Network.drive`.
     ``on_step`` is called with each step's record when it begins and when it is over, with the pump's lock held.
+    ``measure``: position, velocity and current are read beside the steps.
     Raise SequenceError.
     """
 
@@ -45,12 +46,14 @@ class SequenceRunner:
         network: Network,
         sequence: Sequence | str | Path,
         on_step: Callable[[StepRecord], None] = lambda record: None,
+        measure: bool = True,
         **options: Any,
     ) -> None:
         self.network = network
         self.sequence = sequence if isinstance(sequence, Sequence) else load_sequence(sequence)
         self.timeline = Timeline(self.sequence.name, self.sequence.file)
         self._on_step = on_step
+        self._measure = measure
         self.drives: Mapping[str, Drive] = {
             name: Drive(network, spec.node_id, axis=spec.axis, units=spec.units, limits=spec.limits, **options)
             for name, spec in self.sequence.axes.items()
@@ -76,7 +79,7 @@ class SequenceRunner:
         try:
             for drive in self.drives.values():
                 drive.prepare()
-            for name, axis in self._axes.items():
+            for name, axis in self._axes.items() if self._measure else ():
                 self.network.begin(self.timeline.follow(name, axis))
             first, *others = (drive.guard for drive in self.drives.values())
             plan = SequenceRun(self.sequence, self._axes, self.timeline, self._on_step).run()

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from opendiag.cia402.cyclic_report import CyclicReport
 from opendiag.cia402.states import PdsState
+from opendiag.cia402.trajectory import Trajectory
 from opendiag.errors import BlockingCall
 from opendiag.master.drive import Closable, Drive
+from opendiag.master.drive_follow import follow
 from opendiag.master.drive_guard import release
 from opendiag.master.drive_plans import Amount, DriveStatus
 from opendiag.services.plans import Plan, Together
 
 if TYPE_CHECKING:
     from opendiag.master.network import Network
+
+T = TypeVar("T")
 
 
 class Axes:
@@ -57,15 +62,21 @@ class Axes:
             if self._also_close is not None:
                 self._also_close.close()
 
+    def alive(self) -> None:
+        """As `Drive.alive`, for all of them."""
+        for drive in self._drives:
+            drive.alive()
+
     def run(self, plan: Callable[[Drive], Plan[Any]]) -> list[Any]:
         """Run a plan of each, side by side, as one. Raise what the first that fails raises, and BlockingCall."""
+        return self._as_one(_together([plan(drive) for drive in self._drives]))
+
+    def _as_one(self, plan: Plan[T]) -> T:
         first, *others = self._drives
         for drive in self._drives:
             drive.know()
-        guards = tuple(drive.guard for drive in others)
         try:
-            results: list[Any] = first.guard.run(_together([plan(drive) for drive in self._drives]), guards)
-            return results
+            return first.guard.run(plan, tuple(drive.guard for drive in others))
         except BlockingCall:
             raise
         except BaseException:
@@ -109,6 +120,18 @@ class Axes:
         """One velocity for each, as `Drive.run_at`."""
         return self._each(velocities, lambda drive, velocity: drive.plans.run_at(velocity, unit, **options))
 
+    def follow(
+        self,
+        trajectories: Sequence[Trajectory],
+        unit: str | None = None,
+        *,
+        period_s: float = 0.001,
+        mode: int | str = "csp",
+        **options: Any,
+    ) -> CyclicReport:
+        """One trajectory for each, in step with the same SYNC, as `Drive.follow`."""
+        return self._as_one(follow(self._drives, trajectories, unit, period_s, mode, **options))
+
     def stop(self, timeout_s: float | None = None) -> list[float]:
         return self.run(lambda drive: drive.plans.stop(timeout_s))
 
@@ -134,7 +157,8 @@ class Axes:
 
 
 def _together(plans: list[Plan[Any]]) -> Plan[list[Any]]:
-    return (yield Together(tuple(plans)))
+    results: list[Any] = yield Together(tuple(plans))
+    return results
 
 
 def make_axes(

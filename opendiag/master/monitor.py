@@ -143,6 +143,7 @@ class Monitor:
                 return life
         life = self.heartbeats.supervise(node_id, time_s)
         life.supervised = node_id not in self._unsupervised and self._period(node_id) != 0
+        self._pump.keep(self._beats)  # what is learned here may give it a deadline without a frame having come
         return life
 
     def _period(self, node_id: int) -> float | None:
@@ -179,7 +180,7 @@ class Monitor:
         node_id = frame.can_id & 0x7F
         beats = self._restarting.get(node_id)
         if (
-            beats is not None and frame.can_id > _ERROR_CONTROL
+            beats is not None and frame.can_id > _ERROR_CONTROL and not frame.remote
         ):  # one may have been on its way still; a node without boot-up is known by the next
             self._restarting[node_id] = beats + 1
             if beats:
@@ -295,6 +296,7 @@ class Monitor:
             return  # the heartbeat consumer hears the same frame, and tells it
         if isinstance(event, BootedUp):
             self._network.started(event.node_id)
+            self.emergencies.restarted(event.node_id)
             # A node that has booted by itself is held to the period it had: it may have lost its configuration.
             if event.node_id in self._restarting or self._consumer_time(event.node_id) is not None:
                 self._restarted(event.node_id)

@@ -9,8 +9,8 @@ from opendiag.errors import NmtStateNotReached, WireError
 from opendiag.frame import Frame
 from opendiag.services.guarding import GuardedNode
 from opendiag.services.heartbeat import NodeLife, StateChanged
+from opendiag.services.heartbeat import told as decode
 from opendiag.services.nmt import TOLD_AFTER, command_frame
-from opendiag.wire.heartbeat import ErrorControl
 from opendiag.wire.nmt import ALL_NODES, NmtCommand, NmtState
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class _Told:
                 del self.missing[node_id]
             return
         try:
-            told = ErrorControl.decode(frame.data)
+            told = decode(frame.data)
         except WireError:
             return
         if told.is_boot_up if self._boot_up else told.state is self.expected:

@@ -208,7 +208,8 @@ class PdoTraffic:
     def post(self) -> None:
         """Have what waits delivered. What comes while callbacks run waits for the same call of `_deliver`."""
         self.posted = True
-        self.network.dispatcher.post(self._deliver, None)
+        if not self.network.dispatcher.post(self._deliver, None):
+            self.posted = False  # the next sample tries again
 
     def lose(self) -> None:
         """One more than may wait."""

@@ -39,6 +39,8 @@ class Port(Protocol):
     def receive(self, until: float) -> list[Frame]:
         """Wait for frames until that moment at most; an empty list may come early. Raise AdapterClosed."""
 
+    # A port may have interrupt(): from any thread, it ends the `receive` that waits, or else the next one, early.
+
     def close(self) -> None:
         """A `receive` that waits ends soon. Closing again does nothing."""
 
@@ -84,6 +86,8 @@ class CanPort:
         self.unreadable = 0
         self.taken = self.given = 0
         self._offset: float | None = None
+        if self._adapter is not None:
+            self.interrupt = self._adapter.interrupt
         self.notes: list[str] = list(getattr(bus, "notes", ()))
 
     # --- what the adapter says of itself

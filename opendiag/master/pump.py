@@ -25,6 +25,10 @@ _PATIENCE_S = 0.1
 _FRESH_S = 0.0002
 #: Frames caught up with at a time; a faster bus than we are must not keep a caller for ever.
 _CATCH_UP_MOST = 1000
+#: While more than that waits each time, no deadline is called missed: the answer may be among the rest. But not longer.
+_BEHIND_S = 2.0
+#: This late, the whole program has been standing still: the adapter's own thread gets so long to hand over what it has.
+_STALLED_S, _RESUME_S = 0.05, 0.02
 #: Threads end within this, unless the driver does not return.
 _JOIN_S = 1.0
 
@@ -44,6 +48,10 @@ class Awaited(Protocol):
 
     @property
     def done(self) -> bool: ...
+
+
+def _nothing() -> None:
+    """A port that cannot be interrupted reads to the end of its slice."""
 
 
 class _Waiter:
@@ -92,6 +100,9 @@ class Pump:
         self._closing = threading.Event()
         self._over = False  # closed or failed
         self._read_at = float("-inf")
+        self._reads_until = float("-inf")  # -inf while nobody waits in the port
+        self._behind_since: float | None = None
+        self._interrupt: Callable[[], None] = getattr(port, "interrupt", _nothing)
         self._forbidden: set[int] = set()
         self._thread: threading.Thread | None = None
 
@@ -168,10 +179,14 @@ class Pump:
 
     def keep(self, machine: Machine) -> None:
         """Call its `tick` when its deadline comes. Call this with the lock held, whenever the deadline has changed."""
-        if machine.deadline() is None:
+        deadline = machine.deadline()
+        if deadline is None:
             self._busy.pop(id(machine), None)
-        else:
-            self._busy[id(machine)] = machine
+            return
+        self._busy[id(machine)] = machine
+        if deadline < self._reads_until:
+            self._reads_until = deadline
+            self._interrupt()
 
     def drain(self, machine: Machine, now: float) -> None:
         """Send what the machine wants to send and tell what it tells. Call it with the lock held.
@@ -288,28 +303,43 @@ class Pump:
 
     def _step(self, now: float, until: float | None) -> None:
         """One look at the bus, and what follows from it."""
-        moment = now + SLICE_S
-        if until is not None and until < moment:
-            moment = until
-        for machine in tuple(self._busy.values()):
-            deadline = machine.deadline()
-            if deadline is not None and deadline < moment:
-                moment = deadline
+        with self.lock:
+            self._reads_until = self._soonest(now + SLICE_S if until is None else min(until, now + SLICE_S))
         try:
-            frames = self.port.receive(moment)
-            now = self.clock.now()
+            frames = self.port.receive(self._reads_until)
+            now, moment = self.clock.now(), self._reads_until
             if now >= moment and self._busy:  # an answer that lies there is not late
+                if now - moment > _STALLED_S:
+                    frames += self.port.receive(now + _RESUME_S)
                 frames += self._waiting(now)
         except AdapterError as error:
             self._fail(error)
             return
         self._read_at = now
         with self.lock:
+            self._reads_until = float("-inf")
             for frame in frames:
                 self._receive(frame, now)
-            if now >= moment:
+            if now >= moment and self._caught_up(len(frames), now):
                 self._tick(now)
             self.wake_done()
+
+    def _soonest(self, moment: float) -> float:
+        """That moment, or the first deadline before it. Call it with the lock held."""
+        for machine in self._busy.values():
+            deadline = machine.deadline()
+            if deadline is not None and deadline < moment:
+                moment = deadline
+        return moment
+
+    def _caught_up(self, taken: int, now: float) -> bool:
+        """Was that all, or is it time to go on without the rest?"""
+        if taken < _CATCH_UP_MOST:
+            self._behind_since = None
+            return True
+        if self._behind_since is None:
+            self._behind_since = now
+        return now - self._behind_since > _BEHIND_S
 
     def _tick(self, now: float) -> None:
         for machine in tuple(self._busy.values()):

@@ -47,7 +47,7 @@ class SimPort:
             taken = {station.name for station in world.bus.stations}
             free = next(text for text in chain([name], (f"{name} {n}" for n in count(2))) if text not in taken)
             self.station = world.bus.attach(name=free, listen_only=listen_only)
-        self._closed = False
+        self._closed = self._interrupted = False
 
     @property
     def bus_state(self) -> str:
@@ -86,7 +86,8 @@ class SimPort:
                 world.advance()
                 frames = self.station.receive()
                 now = clock.now()
-                if frames or now >= until:
+                if frames or now >= until or self._interrupted:
+                    self._interrupted = False
                     return frames
                 event = world.bus.next_event()
                 moment = until if event is None or event > until else event
@@ -94,6 +95,11 @@ class SimPort:
                     world.changed.wait(moment - now - _LONG_S / 2)
                     continue
             clock.sleep_until(moment)
+
+    def interrupt(self) -> None:
+        with self.world.lock:
+            self._interrupted = True
+            self.world.changed.notify_all()
 
     def close(self) -> None:
         self._flush()

@@ -14,7 +14,8 @@ from opendiag.wire.emcy import LENGTH, Emcy, ErrorEntry, code_text
 _BASE, _BOOT_UP = 0x80, 0x700
 _EVENTS_KEPT = 10_000
 _WAITING_KEPT = 256
-_DRIVES = 402
+#: Profile numbers of a drive, and of a device of several profiles.
+_DRIVES = (402, 0xFFFF)
 #: High byte of an error code, or its high digit, -> the bit of 1001h that stands for that class (CiA 301).
 _REGISTER_BIT = {0x1: 0, 0x2: 1, 0x3: 2, 0x4: 3, 0x81: 4, 0x82: 4, 0xFF: 7}
 
@@ -22,10 +23,11 @@ _REGISTER_BIT = {0x1: 0, 0x2: 1, 0x3: 2, 0x4: 3, 0x81: 4, 0x82: 4, 0xFF: 7}
 def emcy_text(code: int, profile: int | None = None, vendor_id: int | None = None) -> str:
     """The most specific text known: the vendor's, CiA 402's, that of the code's group, CiA 301's.
 
-    ``profile`` is the low word of 1000h. None: it may be a drive; one that is not 402 has no text of CiA 402.
+    ``profile`` is the low word of 1000h. None or FFFFh (several): it may be a drive; another one than 402 has no text
+    of CiA 402.
     """
     text = VENDOR_CODES.get(vendor_id or 0, {}).get(code)
-    if text is None and profile in (None, _DRIVES):
+    if text is None and (profile is None or profile in _DRIVES):
         text = CIA402_CODES.get(code) or CIA402_CODES.get(code & 0xFFF0) or CIA402_CODES.get(code & 0xFF00)
     return text or code_text(code)
 
@@ -125,6 +127,7 @@ class EmcyConsumer:
         self.counts: Counter[int] = Counter()
         self._keep = keep
         self._node_of: dict[tuple[int, bool], int] = {(_BASE + node_id, False): node_id for node_id in range(1, 128)}
+        self._moved: set[int] = set()
         self._facts: dict[int, tuple[int | None, int | None]] = {}
         self._active: dict[int, dict[int, EmcyReceived]] = {}
         self._events: deque[EmcyReceived] = deque(maxlen=_EVENTS_KEPT)
@@ -135,11 +138,23 @@ class EmcyConsumer:
         return self.counts.total() - sum(len(kept) for kept in self.received.values())
 
     def move(self, node_id: int, cob_id: CobId | int) -> None:
-        """The node's 1014h holds this: it reports there and nowhere else; with bit 31 it does not report at all."""
+        """The node's 1014h holds this: it reports there and nowhere else; with bit 31 it does not report at all.
+
+        A CAN-ID that another node has by default, and leaves again, is that one's once more.
+        """
         cob = as_cob_id(cob_id)
-        self._node_of = {key: node for key, node in self._node_of.items() if node != node_id}
+        for key in [key for key, node in self._node_of.items() if node == node_id]:
+            del self._node_of[key]
+            other = key[0] - _BASE
+            if not key[1] and 1 <= other <= 127 and other != node_id and other not in self._moved:
+                self._node_of[key] = other
+        self._moved.add(node_id)
         if not cob.bit_31:
             self._node_of[cob.can_id, cob.extended] = node_id
+
+    def restarted(self, node_id: int) -> None:
+        """The node has booted. Where its 1014h was only written, it reports where it does by default again."""
+        self._node_of.setdefault((_BASE + node_id, False), node_id)
 
     def identify(self, node_id: int, profile: int | None = None, vendor_id: int | None = None) -> None:
         """What is known of the node, for the texts: low word of 1000h, and 1018h:01."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from opendiag.errors import WireError
 from opendiag.frame import Frame
-from opendiag.services.heartbeat import By, ErrorControlMalformed, NodeFound, NodeLost, StateChanged
+from opendiag.services.heartbeat import By, ErrorControlMalformed, NodeFound, NodeLost, StateChanged, told
 from opendiag.wire.heartbeat import ErrorControl
 from opendiag.wire.nmt import NmtState
 
@@ -88,8 +88,10 @@ class GuardedNode:
         """
         if self.lost or self.since is None:
             return None
+        if self.life_time_factor > 1:
+            return self.since + self.life_time_s
         asked_at = self.next_at if self.open_at is None else self.open_at
-        return max(self.since + self.life_time_s, (asked_at or self.since) + self.guard_time_s)
+        return (self.since if asked_at is None else asked_at) + self.guard_time_s
 
 
 class GuardingMaster:
@@ -124,7 +126,7 @@ class GuardingMaster:
         if node is None or frame.extended or frame.remote or frame.error or frame.fd:
             return
         try:
-            message = ErrorControl.decode(frame.data)
+            message = told(frame.data)
         except WireError as error:
             self._events.append(ErrorControlMalformed(node.node_id, now, frame.data, error.reason))
             return

@@ -11,7 +11,7 @@ from typing import Literal
 
 from opendiag.errors import WireError
 from opendiag.frame import Frame
-from opendiag.services.periods import Periods
+from opendiag.services.periods import Periods, elapsed_s
 from opendiag.wire.heartbeat import ErrorControl
 from opendiag.wire.nmt import NmtState
 
@@ -20,6 +20,10 @@ _EVENTS_KEPT = 10_000
 _LEARNED_FROM = 2  # intervals, that is three heartbeats
 #: A learned consumer time leaves room for one lost heartbeat, and for a host that reads late.
 _LEARNED_FACTOR, _HOST_S = 2.0, 0.1
+#: 1017h holds no longer one. Who was silent for longer was away.
+_LONGEST_PERIOD_S = 65.535
+#: As CiA 301 has it, and as it was said before that.
+_BOOT_UPS = (b"\0", b"")
 
 By = Literal["heartbeat", "guarding"]
 
@@ -77,6 +81,14 @@ class ErrorControlMalformed:
 HeartbeatEvent = BootedUp | StateChanged | NodeLost | NodeFound | ErrorControlMalformed
 
 
+def told(data: bytes) -> ErrorControl:
+    """What a node tells. Raise WireError for what none can: another length or state, or 80h, boot-up with a toggle."""
+    message = ErrorControl.decode(data)
+    if message.toggle and message.state is NmtState.INITIALISING:
+        raise WireError("80h is boot-up with a toggle bit, which no node can tell", data)
+    return message
+
+
 class HeartbeatProducer:
     """Sends ``state`` every ``period_s`` seconds (0: never) from `start` on. Boot-up counts as the first one."""
 
@@ -128,15 +140,17 @@ class NodeLife:
     """What one node has told about itself. Times are seconds on the clock of the machine.
 
     ``state`` is what it told last; a boot-up message says PRE_OPERATIONAL. ``count`` heartbeats and ``last_heard``
-    go without guarding answers. ``periods`` are those between two heartbeats since the last boot-up, without the
-    gaps in which the node was lost; a node may send one early when its state changes. ``learned``: the consumer time
-    comes from the ``latest`` of them. ``beating``: `last_heard` was a heartbeat, not a boot-up. ``booted_at``: the last
+    go without guarding answers. ``last_heard`` is when it was read, ``last_ns`` the adapter's time if it has one.
+    ``periods`` are those between two heartbeats since the last boot-up, by the adapter's times, without the gaps in
+    which the node was lost; a node may send one early when its state changes. ``learned``: the consumer time comes
+    from the ``latest`` of them. ``beating``: `last_heard` was a heartbeat, not a boot-up. ``booted_at``: the last
     boot-up that was heard.
     """
 
     node_id: int
     state: NmtState | None = None
     last_heard: float | None = None
+    last_ns: int | None = None
     beating: bool = False
     count: int = 0
     boot_ups: int = 0
@@ -231,9 +245,9 @@ class HeartbeatConsumer:
         if function == _BASE and frame.remote:
             self._asked.add(node_id)
         elif function == _BASE:
-            self._error_control(self._node(node_id), frame.data, now)
+            self._error_control(self._node(node_id), frame, now)
         elif not frame.data and not frame.remote:  # how boot-up was said before CiA 301 had a message for it
-            self._boot_up(self._node(node_id), now)
+            self._boot_up(self._node(node_id), frame, now)
 
     def _node(self, node_id: int) -> NodeLife:
         life = self.nodes.get(node_id)
@@ -241,24 +255,24 @@ class HeartbeatConsumer:
             life = self.nodes[node_id] = NodeLife(node_id)
         return life
 
-    def _error_control(self, life: NodeLife, data: bytes, now: float) -> None:
+    def _error_control(self, life: NodeLife, frame: Frame, now: float) -> None:
         try:
-            message = ErrorControl.decode(data)
+            message = told(frame.data)
         except WireError as error:
             life.malformed += 1
-            self._events.append(ErrorControlMalformed(life.node_id, now, data, error.reason))
+            self._events.append(ErrorControlMalformed(life.node_id, now, frame.data, error.reason))
             return
         guarded = life.node_id in self._asked
         self._asked.discard(life.node_id)
         if message.is_boot_up:
-            self._boot_up(life, now)
+            self._boot_up(life, frame, now)
             return
         if not (guarded or message.toggle):
-            self._heartbeat(life, now)
+            self._heartbeat(life, frame, now)
         self._state(life, message.state, now)
 
-    def _boot_up(self, life: NodeLife, now: float) -> None:
-        self._heard(life, now)
+    def _boot_up(self, life: NodeLife, frame: Frame, now: float) -> None:
+        self._heard(life, frame, now)
         life.boot_ups += 1
         life.booted_at = now
         life.beating = False
@@ -267,25 +281,26 @@ class HeartbeatConsumer:
         self._events.append(BootedUp(life.node_id, now))
         self._state(life, NmtState.PRE_OPERATIONAL, now)
 
-    def _heartbeat(self, life: NodeLife, now: float) -> None:
+    def _heartbeat(self, life: NodeLife, frame: Frame, now: float) -> None:
         before, lost = life.last_heard, life.lost
         life.count += 1
         if life.beating and before is not None and not lost:
-            life.periods.add(now - before)
-            life.latest.append(now - before)
+            period_s = elapsed_s(life.last_ns, frame.time_ns, now - before)
+            life.periods.add(period_s)
+            life.latest.append(period_s)
             life.learn()
-        self._heard(life, now)
+        self._heard(life, frame, now)
         life.beating = True
 
-    def _heard(self, life: NodeLife, now: float) -> None:
+    def _heard(self, life: NodeLife, frame: Frame, now: float) -> None:
         if life.lost:
             gap_s = now - (life.last_heard if life.last_heard is not None else now)
             life.lost = False
             life.latest.clear()
-            if life.learned:  # it may send more slowly now: three heartbeats will tell
-                life.consumer_time_s = max(life.consumer_time_s or 0.0, _learned(gap_s))
+            if life.learned and frame.data not in _BOOT_UPS:  # it may send more slowly now: three heartbeats will tell
+                life.consumer_time_s = max(life.consumer_time_s or 0.0, _learned(min(gap_s, _LONGEST_PERIOD_S)))
             self._events.append(NodeFound(life.node_id, now, gap_s, life.losses, "heartbeat"))
-        life.last_heard = now
+        life.last_heard, life.last_ns = now, frame.time_ns
         self._changed = True
 
     def _state(self, life: NodeLife, state: NmtState, now: float) -> None:

@@ -4,6 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: Where the adapter's times are apart from the times of reading by more than this, its clock was set meanwhile.
+_SET_S = 10.0
+
+
+def elapsed_s(before_ns: int | None, ns: int | None, read_s: float) -> float:
+    """Seconds between two frames: by the adapter's times, where both have one.
+
+    ``read_s`` is what was between reading them: frames that waited in the adapter were read all at once.
+    """
+    if before_ns is None or ns is None:
+        return read_s
+    seconds = (ns - before_ns) / 1e9
+    return read_s if seconds < 0 or abs(seconds - read_s) > _SET_S else seconds
+
 
 @dataclass(slots=True)
 class Periods:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from opendiag.errors import WireError
 from opendiag.frame import Frame
-from opendiag.services.periods import Periods
+from opendiag.services.periods import Periods, elapsed_s
 from opendiag.wire.cob_id import CobId
 from opendiag.wire.sync import MAX_COUNTER, Sync
 
@@ -95,6 +95,12 @@ class SyncProducer:
         self.sent += 1
         return Frame(self.cob.can_id, data, extended=self.cob.extended)
 
+    def take_back(self) -> None:
+        """The last one did not leave: the next has its counter."""
+        self.sent -= 1
+        if self._overflow:
+            self._count = (self._count - 2) % self._overflow + 1
+
     def receive(self, frame: Frame, now: float) -> None:
         """Nothing on the bus concerns a producer."""
 
@@ -133,6 +139,7 @@ class SyncConsumer:
         self.counter: int | None = None
         self.last_at: float | None = None
         self.periods = Periods()
+        self._last_ns: int | None = None
         self._highest = 0
         self._events: deque[SyncEvent] = deque(maxlen=_EVENTS_KEPT)
 
@@ -149,7 +156,7 @@ class SyncConsumer:
     def receive(self, frame: Frame, now: float) -> None:
         if not self.is_sync(frame):
             return
-        self._time(now)
+        self._time(frame, now)
         wanted = None if self.overflow is None else int(self.overflow > 0)
         try:
             counter = Sync.decode(frame.data).counter
@@ -161,11 +168,11 @@ class SyncConsumer:
         elif counter is not None:
             self._counted(counter, now)
 
-    def _time(self, now: float) -> None:
+    def _time(self, frame: Frame, now: float) -> None:
         self.count += 1
         if self.last_at is not None:
-            self.periods.add(now - self.last_at)
-        self.last_at = now
+            self.periods.add(elapsed_s(self._last_ns, frame.time_ns, now - self.last_at))
+        self.last_at, self._last_ns = now, frame.time_ns
 
     def _malformed(self, frame: Frame, wanted: int | None, now: float) -> None:
         self.malformed += 1

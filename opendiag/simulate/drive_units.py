@@ -69,9 +69,9 @@ def scale_of(value: Value, units: DriveUnits) -> Scale:
     """``value(index, subindex, default)`` gives an object's number.
 
     A turn of the motor is 1/gear (6091h) turns of the shaft behind it. That turn is an angle in the position unit
-    60A8h; where that is none, the feed 6092h in position units; without that, positions count increments (608Fh), and there is
-    no gear. Velocities are in 60A9h (or 608Bh, 608Ch) of that shaft, else in position units per second; accelerations
-    in 60AAh, else in velocity units per second.
+    60A8h; where that is none, the feed 6092h in position units; without that, positions count increments (608Fh), and
+    there is no gear. Velocities are in 60A9h (or 608Bh, 608Ch) of that shaft, else in position units per second;
+    accelerations in 60AAh, else in velocity units per second.
     """
     position, velocity, acceleration = (
         _derived(value, units)

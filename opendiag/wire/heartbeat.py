@@ -23,18 +23,13 @@ class ErrorControl:
     toggle: bool = False
 
     def encode(self) -> bytes:
-        """Raise WireError for INITIALISING with the toggle bit: the boot-up message has none."""
-        if self.toggle and self.state is NmtState.INITIALISING:
-            raise WireError("the boot-up message has no toggle bit")
         return bytes([self.state | (TOGGLE if self.toggle else 0)])
 
     @classmethod
     def decode(cls, data: bytes) -> ErrorControl:
-        """Raise WireError unless it is one byte that holds a known state; 80h is neither boot-up nor an answer."""
+        """Raise WireError unless it is one byte that holds a known state."""
         if len(data) != 1:
             raise WireError(f"boot-up, heartbeat and guarding have 1 byte, not {len(data)}", data)
-        if data[0] == TOGGLE:
-            raise WireError("80h is the state of boot-up with a toggle bit, which no node has", data)
         try:
             return cls(NmtState(data[0] & 0x7F), bool(data[0] & TOGGLE))
         except ValueError:
@@ -42,4 +37,4 @@ class ErrorControl:
 
     @property
     def is_boot_up(self) -> bool:
-        return self.state is NmtState.INITIALISING
+        return self.state is NmtState.INITIALISING and not self.toggle

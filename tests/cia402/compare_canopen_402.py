@@ -20,7 +20,7 @@ from opendiag.cia402.states import PdsState
 from opendiag.master.clock import RealClock
 from opendiag.simulate.faults import Fault
 
-EDS = Path(__file__).parents[2] / "eds" / "stepim.eds"
+OBJECTS = canopen.import_od(str(Path(__file__).parents[2] / "eds" / "stepim.eds"))
 TARGETS = ("SWITCH ON DISABLED", "READY TO SWITCH ON", "SWITCHED ON", "QUICK STOP ACTIVE", "DISABLE VOLTAGE")
 MISSPELT = ("OPERATION ENABLE", "SWITCHED OF", "DISABLED", "Switched on")
 MODES = ("PROFILED VELOCITY", "CYCLIC SYNCHRONOUS VELOCITY")
@@ -54,9 +54,9 @@ CALLS = [
 def scene(state, call, script):
     """(what was not safe, what the call raised)."""
     faults, refusals = SCRIPTS[script]
-    with World(faults, refusals, clock=RealClock(0.0)) as world:
+    with World(faults, refusals, clock=RealClock(0.0), begin_s=2.5) as world:
         network = world.network.canopen()
-        world.node = BaseNode402(NODE, canopen.import_od(str(EDS)))
+        world.node = BaseNode402(NODE, OBJECTS)
         network.add_node(world.node)
         world.put(state)
         outcome = play(world, call, 0.3, Exception)
@@ -72,7 +72,7 @@ def main():
     logging.disable(logging.CRITICAL)
     scenes = [(state, call, script) for script in SCRIPTS for state in PdsState for call in CALLS]
     found: Counter = Counter()
-    with ThreadPoolExecutor(6) as pool:
+    with ThreadPoolExecutor(4) as pool:
         for (state, call, script), (problems, outcome) in zip(
             scenes, pool.map(lambda each: scene(*each), scenes), strict=True
         ):

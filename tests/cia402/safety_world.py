@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import opendiag
-from opendiag.cia402 import mode_change, power
+from opendiag.cia402 import homing_plans, mode_change, position_plans, power, torque_plans, velocity_plans
 from opendiag.cia402.link import HALT, DriveLink, Timing
 from opendiag.cia402.objects import CONTROLWORD, MODE, QUICK_STOP_OPTION, TARGET_VELOCITY
 from opendiag.cia402.path import Target
@@ -35,13 +35,15 @@ _REQUEST = 0x600 + NODE
 @dataclass(frozen=True)
 class Call:
     """``run`` gets the world. ``enables``: this is an enabling call. ``stops``: after it, the drive is not enabled,
-    or the caller is told. ``keeps``: words that keep an enabled drive so are part of it."""
+    or the caller is told. ``keeps``: words that keep an enabled drive so are part of it. ``moves``: it is a motion: one
+    that fails after a word was sent leaves the drive disabled, or tells that it may not be."""
 
     name: str
     run: Callable[["World"], object]
     enables: bool = False
     stops: bool = False
     keeps: bool = False
+    moves: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,14 @@ class World:
     timing: Timing = field(default_factory=Timing)
     seed: int = 0
     clock: Clock = field(default_factory=ManualClock)
+    begin_s: float = BEGIN_S
 
     def __post_init__(self) -> None:
         shifted = [
             replace(
                 fault,
-                from_s=BEGIN_S + (fault.from_s or 0.0),
-                until_s=None if fault.until_s is None else BEGIN_S + fault.until_s,
+                from_s=self.begin_s + (fault.from_s or 0.0),
+                until_s=None if fault.until_s is None else self.begin_s + fault.until_s,
             )
             for fault in self.faults
         ]
@@ -169,14 +172,14 @@ class World:
             self.word(word)
         if state is S.FAULT:
             self.drive.fault(0x8611, network.clock.now())
-        network.sleep(BEGIN_S - 0.001 - network.clock.now())
+        network.sleep(self.begin_s - 0.001 - network.clock.now())
         if state is S.QUICK_STOP_ACTIVE:
             self.word(0x02, 0.0)
         elif state is S.FAULT_REACTION_ACTIVE:
             self.drive.fault(0x8611, network.clock.now())
         elif state is S.NOT_READY_TO_SWITCH_ON:
             network.send(Frame(0, NmtMessage(NmtCommand.RESET_NODE, NODE).encode()))
-        network.sleep(max(BEGIN_S - network.clock.now(), 0.0))
+        network.sleep(max(self.begin_s - network.clock.now(), 0.0))
         self.seen.clear()
         self.drain()
         self._armed = True
@@ -269,6 +272,8 @@ def unsafe(outcome: Outcome, permitted_before: bool = False) -> list[str]:
             found.append(f"{call.name} failed with {outcome.error!r}, and the drive is enabled")
     if enabled and call.stops and not outcome.told_unsafe and (outcome.error is None or outcome.words):
         found.append(f"the drive is still enabled after {call.name} ({outcome.error!r})")
+    if enabled and call.moves and outcome.error is not None and outcome.words and not outcome.told_unsafe:
+        found.append(f"{call.name} failed with {outcome.error!r}, and the drive is enabled")
     at_rest = getattr(outcome.error, "at_rest", None)
     if at_rest and outcome.state in (S.OPERATION_ENABLED, S.QUICK_STOP_ACTIVE, S.FAULT_REACTION_ACTIVE):
         found.append(f"{call.name} says that it is at rest, and it is in {outcome.state.value}")
@@ -305,4 +310,20 @@ CALLS = [
     ),
 ]
 
-__all__ = ["CALLS", "HALT", "NODE", "Call", "Outcome", "Refusal", "World", "energising", "play", "unsafe"]
+
+def _motion(name, plan):
+    return _plan(name, plan, keeps=True, moves=True)
+
+
+#: Motions of a drive that is enabled; in every other state they must leave it alone.
+MOTIONS = [
+    _motion("move", lambda link: position_plans.move(link, 2000, timeout_s=3.0)),
+    _motion("move relative, do not wait", lambda link: position_plans.move(link, 500, relative=True, wait=False)),
+    _motion("move through", lambda link: position_plans.move_through(link, [500, 1000, 0])),
+    _motion("run", lambda link: velocity_plans.run(link, 3000, timeout_s=2.0)),
+    _motion("torque", lambda link: torque_plans.apply(link, 100, timeout_s=1.0)),
+    _motion("home", lambda link: homing_plans.home(link, 35, timeout_s=3.0)),
+    _motion("home for ever", lambda link: homing_plans.home(link, 17, timeout_s=1.0)),
+]
+
+__all__ = ["CALLS", "HALT", "MOTIONS", "NODE", "Call", "Outcome", "Refusal", "World", "energising", "play", "unsafe"]

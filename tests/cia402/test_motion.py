@@ -12,28 +12,27 @@ from opendiag.errors import (
     DriveError,
     DriveFault,
     FollowingErrorTooLarge,
+    HomingFailed,
     ModeRefused,
     MotionFailed,
     MotionTimeout,
     NotAtRest,
     NotEnabled,
     PlanCancelled,
+    SdoRefusal,
     SdoTimeout,
 )
 from opendiag.frame import Frame
 from opendiag.simulate.faults import Fault
 from opendiag.simulate.node_quirks import NodeQuirks
 from opendiag.wire.nmt import NmtCommand, NmtMessage
+from opendiag.wire.sdo_abort import SdoAbortCode
 
 TURN = 4096
 
 
 def speed(bench, turns_s):
     return round(turns_s * (6000 if bench.stepim else TURN))
-
-
-def forever(bench):
-    return True
 
 
 #: Motions that are still under way after a second, on any of the simulated drives.
@@ -43,16 +42,11 @@ MOTIONS = {
         b.link, [100 * TURN, position_plans.SetPoint(200 * TURN)], velocity=speed(b, 3)
     ),
     "velocity": lambda b: velocity_plans.run_for(b.link, speed(b, 3), 20.0),
-    "torque": lambda b: _torque_for(b),
+    "torque": lambda b: torque_plans.apply(b.link, 300 if b.stepim else 100, slope=10),
     "homing": lambda b: homing_plans.home(b.link, 18, speeds=(speed(b, 3), speed(b, 0.5))),
     "jog": lambda b: jog.jog(b.link, speed(b, 3), lambda: True),
     "jog by steps": lambda b: jog.jog(b.link, speed(b, 3), lambda: True, step=TURN),
 }
-
-
-def _torque_for(bench):
-    """A torque demand that never comes: the drive is watched all the time."""
-    return torque_plans.apply(bench.link, 300 if bench.stepim else 100, slope=10)
 
 
 def moving(name, kind="stepim", **more):
@@ -65,7 +59,7 @@ def moving(name, kind="stepim", **more):
     return bench, running
 
 
-def failing(bench, running, kind, match=""):
+def failing(bench, running, kind, match=None):
     with pytest.raises(kind, match=match) as caught:
         bench.end(running)
     return caught.value
@@ -93,7 +87,11 @@ def test_another_master_disables(name, kind, word):
     bench, running = moving(name, kind)
     with bench:
         bench.write(0x6040, word)
-        error = failing(bench, running, NotEnabled, "left OPERATION ENABLED while")
+        if (name, word) == ("homing", 0x07):  # the ramp comes first, and the homing ends with its bit 4
+            kinds, text = (NotEnabled, HomingFailed), "left OPERATION ENABLED while|interrupted"
+        else:
+            kinds, text = NotEnabled, "left OPERATION ENABLED while"
+        error = failing(bench, running, kinds, text)
         assert error.at_rest and bench.at_rest
         assert not [each for each in bench.controlwords() if each != word and each & 0xF == 0xF]
 
@@ -173,7 +171,7 @@ def test_halt_by_another_master(name):
         assert error.at_rest and bench.at_rest
 
 
-@pytest.mark.parametrize("name", ["move", "chain", "jog by steps"])
+@pytest.mark.parametrize("name", ["move", "chain"])
 def test_following_error_with_the_shaft_held(name):
     bench, running = moving(name)
     with bench:
@@ -195,9 +193,6 @@ def test_a_refused_mode(name):
 
 
 def _refuse(data, now):
-    from opendiag.errors import SdoRefusal
-    from opendiag.wire.sdo_abort import SdoAbortCode
-
     raise SdoRefusal(SdoAbortCode.INVALID_VALUE)
 
 
@@ -239,16 +234,14 @@ def test_a_mode_change_while_moving_stops_first(kind, quirks):
     known = DriveQuirks(halt_blocks_modes=quirks.halt_blocks_modes, torque_in_ma=kind == "stepim")
     with Bench(kind, node_quirks=quirks, quirks=known) as bench:
         modes = []
-        told = bench.drive.store.on_write
+        write = bench.drive.store.write
 
-        def changed(data, now):
-            modes.append((data[0], bench.speed))
-            return real(data, now)
+        def watching(index, subindex, data, now):
+            if index == 0x6060:
+                modes.append((data[0], bench.speed))
+            return write(index, subindex, data, now)
 
-        del told
-        real = bench.drive.store._on_write[0x6060, 0] if hasattr(bench.drive.store, "_on_write") else None
-        if real is not None:
-            bench.drive.store.on_write(0x6060, 0, changed)
+        bench.drive.store.write = watching
         bench.run(position_plans.move(bench.link, 200 * TURN, velocity=speed(bench, 3), wait=False))
         bench.network.sleep(0.5)
         bench.run(velocity_plans.run(bench.link, -speed(bench, 2)))
@@ -256,6 +249,7 @@ def test_a_mode_change_while_moving_stops_first(kind, quirks):
         bench.run(position_plans.move(bench.link, 0, velocity=speed(bench, 5)))
         assert bench.position == pytest.approx(0, abs=100)
         assert bench.link.controlword == 0x0F
+        assert [mode for mode, _ in modes] == [1, 3, 1]
         assert all(abs(turns_s) < 0.05 for _, turns_s in modes)
 
 

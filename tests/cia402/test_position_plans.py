@@ -311,7 +311,7 @@ def test_a_drive_that_does_not_make_it_a_fault_shows_the_following_error_in_bit_
 def test_a_shaft_that_does_not_move_within_the_window_ends_in_a_time_out():
     with Bench() as bench:
         bench.drive.motor.held = True
-        with pytest.raises((MotionTimeout, LimitReached), match="bit 11.; it is at 0, and should be at 2000") as caught:
+        with pytest.raises((MotionTimeout, LimitReached), match=r"\(bit 11\); it is at 0, and should be at 2000") as caught:
             bench.run(to(bench, 2000))
         assert caught.value.at_rest and bench.at_rest
 

@@ -310,3 +310,35 @@ def test_a_silent_drive_tells_nothing_of_standstill():
     bench.before = silence
     with pytest.raises(SdoError):
         bench.run(is_still(link))
+
+
+def test_it_goes_by_sdo_whatever_way_the_words_take_otherwise():
+    """A PDO that is not sent any more, or a statusword of some time ago, must not make it blind."""
+
+    class Stale:
+        def read_status(self, link, timeout_s):
+            return 0x0040
+            yield
+
+        def write_control(self, link, word, timeout_s):
+            return
+            yield
+
+    bench, link = Bench("OE"), DriveLink(NODE, words=Stale())
+    assert bench.run(make_safe(link)) is True
+    assert bench.words == [0x02, 0x00]
+
+
+def test_a_drive_that_takes_a_word_some_milliseconds_later_is_not_taken_for_one_that_does_not_listen():
+    bench, link = Bench("OE"), DriveLink(NODE)
+    take, due = bench.take, []
+
+    def later(bench, request):
+        while due and bench.now >= due[0][0]:
+            take(due.pop(0)[1])
+
+    bench.take = lambda word: due.append((bench.now + 0.012, word))
+    bench.before = later
+    assert bench.run(make_safe(link)) is True
+    assert bench.nmt == []
+    assert bench.state == "SOD"

@@ -6,7 +6,7 @@ is not sure. `safety_world` has the drive, the master and the rules.
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safety_world import CALLS, Refusal, World, play, unsafe
+from safety_world import CALLS, MOTIONS, Refusal, World, play, unsafe
 
 from opendiag.cia402.path import Target
 from opendiag.cia402.states import PdsState
@@ -91,6 +91,25 @@ def test_calls_on_a_drive_that_this_side_has_enabled(first, second, trouble, see
     with World(tuple(faults), tuple(refused), seed=seed) as world:
         world.put(S.SWITCH_ON_DISABLED)
         for call in (CALLS[0], first, second):
+            permitted = world.link.permitted
+            outcome = play(world, call)
+            assert unsafe(outcome, permitted) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    motion=st.sampled_from(MOTIONS),
+    second=st.sampled_from([*CALLS, *MOTIONS]),
+    enabled=st.booleans(),
+    state=st.sampled_from(list(S)),
+    trouble=trouble,
+    seed=st.integers(0, 99),
+)
+def test_motions_do_not_enable_and_one_that_fails_ends_at_rest(motion, second, enabled, state, trouble, seed):
+    faults, refused = trouble
+    with World(tuple(faults), tuple(refused), seed=seed) as world:
+        world.put(S.SWITCH_ON_DISABLED if enabled else state)
+        for call in (*CALLS[: int(enabled)], motion, second):
             permitted = world.link.permitted
             outcome = play(world, call)
             assert unsafe(outcome, permitted) == []

@@ -438,6 +438,14 @@ def codes_of(found):
     return [each.code for each in found]
 
 
+def test_a_cause_that_is_certain_is_the_only_one():
+    """But for a fault, which is what it leads to."""
+    for row in ROWS:
+        found = row.play(True).why(row.wanted)
+        if found[0].severity is Severity.ERROR:
+            assert [each.code for each in found[1:] if each.severity is Severity.ERROR] in ([], [codes.FAULT]), row.name
+
+
 def test_a_fault_says_what_it_is_and_how_it_is_reset():
     (found,) = fault(True).why()
     assert found.sentence.startswith("Drive 101 is in FAULT, error 7310h (")

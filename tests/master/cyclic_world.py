@@ -7,6 +7,7 @@ from opendiag.cia402.quirks import KNOWN, SERVOTRONIX, STEPIM, WELL_BEHAVED
 from opendiag.cia402.states import PdsState
 from opendiag.master.clock import ManualClock
 from opendiag.master.drive_cyclic import CyclicFollower
+from opendiag.services.pdo_parameters import PdoParameters
 from opendiag.simulate.bus import SimBus
 from opendiag.simulate.drive import SimDrive
 from opendiag.simulate.servo import servo_dictionary
@@ -112,10 +113,17 @@ class Axes:
         return all(state not in ENERGISED for state in self.states) and all(abs(speed) < 0.02 for speed in self.speeds)
 
     def pdo_settings(self):
-        """All PDO parameters of all drives."""
+        """All PDO parameters of all drives, and their periods."""
         found = []
         for drive in self.drives:
-            kept = {key: raw for key, raw in drive.store.values.items() if 0x1400 <= key[0] <= 0x1BFF}
-            kept |= {key: drive.store.values.get(key) for key in ((0x60C2, 1), (0x60C2, 2), (0x1006, 0))}
-            found.append(kept)
+            values = drive.store.values
+
+            def number_at(index, subindex, values=values):
+                raw = values.get((index, subindex))
+                return None if raw is None else int.from_bytes(raw, "little")
+
+            found += [
+                PdoParameters.from_objects(number_at, transmit, n) for transmit in (True, False) for n in range(1, 5)
+            ]
+            found += [number_at(*key) for key in ((0x60C2, 1), (0x60C2, 2), (0x1006, 0), (0x60C0, 0))]
         return found

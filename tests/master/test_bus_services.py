@@ -165,3 +165,32 @@ def test_our_own_heartbeat(network, bus):
 def test_a_heartbeat_of_no_node_is_refused(network, node_id):
     with pytest.raises(ValueError, match=r"1\.\.127"):
         network.heartbeat(node_id, 0.1)
+
+
+def test_a_sync_that_is_refused_leaves_the_one_that_runs(network):
+    cycle = network.sync(0.01)
+    with pytest.raises(ValueError, match="not positive"):
+        network.sync(0.0)
+    assert cycle.running
+
+
+def test_a_sync_that_is_not_taken_uses_up_no_counter(network, bus, monkeypatch):
+    send, tries = network.port.send, []
+
+    def sometimes(frame):
+        tries.append(frame)
+        if len(tries) == 2:
+            raise SendFailed("sim", "full")
+        send(frame)
+
+    monkeypatch.setattr(network.port, "send", sometimes)
+    network.sync(0.01, counter_overflow=240)
+    network.sleep(0.0301)
+    assert [data[0] for _, data in sent(bus)] == [1, 2, 3]
+
+
+def test_in_real_time_the_time_told_is_the_computers_also_after_it_was_set(bus, monkeypatch):
+    """A computer without a clock battery learns the time some while after it has started."""
+    with opendiag.connect(bus) as network:
+        monkeypatch.setattr("time.time", lambda: 1_900_000_000.0)
+        assert network.time().epoch_s == 1_900_000_000.0

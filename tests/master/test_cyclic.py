@@ -276,3 +276,14 @@ def test_on_a_python_can_bus_frames_leave_in_their_order_and_on_time():
     assert [message.data[0] for message in heard[::3]] == [number % 10 + 1 for number in range(100)]
     bus.shutdown()
     peer.shutdown()
+
+
+def test_a_fast_cycle_begins_at_once_beside_a_slow_one(live):
+    slow = live.cyclic.every(0.049, lambda now: None)
+    wait_for(lambda: slow.statistics.count)
+    time.sleep(0.005)  # it sleeps for its next one now
+    began, calls = time.perf_counter(), []
+    fast = live.cyclic.every(0.002, lambda now: calls.append(time.perf_counter()))
+    wait_for(lambda: calls)
+    fast.stop()
+    assert calls[0] - began < 0.03

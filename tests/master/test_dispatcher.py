@@ -126,3 +126,10 @@ def test_a_lone_call_is_not_held_back_to_gather_others(threaded):
         assert called.wait(SOON_S)
         waits.append(time.perf_counter() - began)
     assert sorted(waits)[5] < module._GATHER_S
+
+
+def test_what_is_refused_is_said_to_whoever_posts(pump, monkeypatch):
+    monkeypatch.setattr(module, "BACKLOG", 2)
+    dispatcher = Dispatcher(pump, thread=False)
+    assert [dispatcher.post(print, None) for _ in range(3)] == [True, True, False]
+    assert dispatcher.lost == 1

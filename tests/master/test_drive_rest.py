@@ -20,7 +20,7 @@ from opendiag.errors import (
     OutsideLimits,
     SdoTimeout,
 )
-from opendiag.master.drive_guard import GuardSettings
+from opendiag.master.drive_keeper import GuardSettings
 from opendiag.simulate.faults import Fault
 
 #: The property: standing this long after what happened, where we can still do something about it.
@@ -187,7 +187,7 @@ def test_a_lost_adapter_is_told_when_nothing_else_is_under_way():
         scene.network.port.close()
         with pytest.raises(AdapterError):
             axis.position  # noqa: B018
-        with pytest.raises(NotAtRest):
+        with pytest.raises(NotAtRest, match="nothing can be sent any more; quick stop by its own guard"):
             axis.close()
 
 
@@ -243,6 +243,20 @@ def test_the_watchdog_waits_while_the_script_is_in_a_call():
     with Scene() as scene, scene.network.drive(101, watchdog_s=0.05) as axis:
         axis.enable()
         assert axis.move_to(3, "rev", velocity=60) == pytest.approx(3, abs=0.05)
+
+
+def test_a_thread_that_only_looks_does_not_feed_the_watchdog():
+    with Scene() as scene, scene.network.drive(101, watchdog_s=0.05) as axis:
+        running(axis)
+        began = scene.clock.now()
+        for _ in range(20):
+            looking = threading.Thread(target=lambda: axis.status)
+            looking.start()
+            looking.join()
+            scene.network.sleep(0.02)
+        assert scene.rest_after(began + 0.05) <= REST_S
+        with pytest.raises(BroughtToRest, match="did not call"):
+            axis.alive()
 
 
 def test_a_lost_heartbeat_of_the_drive_stops_it_and_is_told():

@@ -30,7 +30,7 @@ PATIENCE_S = 30.0
 HEAD = """
 import signal, sys, time
 import opendiag
-from opendiag.master.drive_guard import GuardSettings
+from opendiag.master.drive_keeper import GuardSettings
 GUARD = GuardSettings(period_s=0.02, allowed_s=0.06)
 def running(axis):
     axis.enable()

@@ -458,3 +458,71 @@ def test_in_real_time_a_lost_node_is_told_on_the_thread_of_the_callbacks(bus):
         bus.other.send(OPERATIONAL)
         network.send(Frame(0x7E5))  # the simulated bus moves with whoever uses it
         assert told.wait(SOON_S)
+
+
+# --- what is easily overlooked ---
+
+
+def test_a_node_whose_period_is_known_and_that_is_heard_only_once_is_lost(network, bus):
+    seen = heard(network, NodeLost)
+    network[5].view.learn(0x1017, 0, (1000).to_bytes(2, "little"), False)
+    bus.other.send(OPERATIONAL)
+    network.sleep(10.0)
+    assert [(event.node_id, event.allowed_s) for event in seen] == [(5, 2.0)]
+
+
+def test_a_node_that_falls_silent_just_when_its_period_is_read_is_lost(network, bus):
+    seen = heard(network, NodeLost)
+    beats(network, bus, 2)
+    network[5].view.learn(0x1017, 0, (100).to_bytes(2, "little"), False)
+    with network.pump.lock:
+        network.monitor.learned(5, 0x1017, 0, (100).to_bytes(2, "little"))
+    network.sleep(10.0)
+    assert [event.node_id for event in seen] == [5]
+
+
+def test_the_questions_of_another_master_are_no_sign_of_life_after_a_reset(network, bus):
+    network[5].nmt.supervise(0.3)
+    seen = heard(network, NodeLost)
+    beats(network, bus, 3)
+    network[5].nmt.reset(confirm=False)
+    for _ in range(10):
+        bus.other.send(Frame(0x705, remote=True, dlc=1))
+        network.sleep(0.3)
+    assert seen == [], "it has 5 s to come back"
+    network.sleep(5.0)
+    assert [event.node_id for event in seen] == [5]
+
+
+@pytest.mark.parametrize("index", [0x1000, 0x1014, 0x1016, 0x1017, 0x1018])
+@pytest.mark.parametrize("raw", [b"", b"\xff" * 8])
+def test_objects_of_a_wrong_size_do_no_harm(network, index, raw):
+    network[5].view.learn(index, 0, raw, False)
+    with network.pump.lock:
+        network.monitor.learned(5, index, 0, raw)
+        network.monitor.learned(5, index, 1, raw)
+    network.sleep(0.1)
+
+
+def test_a_node_that_was_reset_may_report_where_it_did_before_its_1014h_was_written(network, bus):
+    """What is written and not stored is gone after a reset."""
+    with network.pump.lock:
+        network.monitor.learned(5, 0x1014, 0, (0x185).to_bytes(4, "little"))
+    emcy = bytes.fromhex("3081010000000000")
+    bus.other.send(Frame(0x85, emcy))
+    network.sleep(0.01)
+    assert network[5].emcy.count == 0
+    bus.other.send(BEAT[NmtState.INITIALISING])
+    bus.other.send(Frame(0x85, emcy))
+    bus.other.send(Frame(0x185, emcy))
+    network.sleep(0.01)
+    assert network[5].emcy.count == 2
+
+
+def test_a_node_that_is_moved_onto_anothers_can_id_and_away_again_leaves_it_its_own(network, bus):
+    with network.pump.lock:
+        network.monitor.learned(5, 0x1014, 0, (0x86).to_bytes(4, "little"))
+        network.monitor.learned(5, 0x1014, 0, (0x85).to_bytes(4, "little"))
+    bus.other.send(Frame(0x86, bytes.fromhex("3081010000000000")))
+    network.sleep(0.01)
+    assert network[6].emcy.count == 1

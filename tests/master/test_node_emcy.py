@@ -55,3 +55,22 @@ def test_a_device_without_history_says_so(network, device):
         del device.store.variables[key]
     with pytest.raises(SdoAborted):
         network[9].emcy.history()
+
+
+@pytest.mark.parametrize("way", ["connect", "connect, then asked for", "node", "scan"])
+def test_the_makers_texts_are_known_whichever_way_the_node_became_known(way):
+    bus = SimBus(None)
+    device = make_device("stepim", 101)
+    bus.attach(device, "device", on_event=lambda event, now: None)
+    given = {101: "stepim"} if way.startswith("connect") else None
+    with opendiag.connect(bus, clock=ManualClock(), dictionaries=given) as network:
+        network.sleep(0.1)
+        if way == "node":
+            network.node(101, "stepim")
+        elif way == "scan":
+            network.scan([101], listen_s=0.0)
+        elif "asked" in way:
+            network[101]
+        device.emcy(0x2214, 2, now=network.clock.now())
+        network.sleep(0.1)
+        assert network[101].emcy.received[-1].text == "over-current in the sequence"

@@ -602,3 +602,20 @@ def test_why_it_does_not_come(world):
     assert [finding.code for finding in pdo.why(listen_s=0.5)] == ["PDO-NO-SYNC"]
     pdo.map([U16], transmission_type=255, event_s=0.1)
     assert pdo.why(listen_s=0.5) == [], "looked for where it was mapped to"
+
+
+def test_samples_go_on_after_the_callbacks_had_more_than_they_can_hold(world, monkeypatch):
+    """Somebody else's slow function has filled the queue; when there is room again, samples come again."""
+    from opendiag.master import dispatcher as module
+
+    seen = []
+    world.node.pdo.tpdo(1).subscribe(seen.append)
+    cob = world.node.pdo.tpdo(1).known.cob
+    with monkeypatch.context() as full:
+        full.setattr(module, "BACKLOG", 0)
+        world.other.send(Frame(cob.can_id, bytes(8)))
+        world.network.sleep(0.01)
+    assert seen == []
+    world.other.send(Frame(cob.can_id, bytes(8)))
+    world.network.sleep(0.01)
+    assert len(seen) == 2

@@ -940,3 +940,20 @@ def test_any_tree_can_be_broken_off_at_any_time_and_leaves_nothing(tree, moment,
         assert is_clean(network)
         if how not in ("close", "unplug"):
             assert network[NODE].upload(0x1000) == bytes.fromhex("92010200")
+
+
+def test_a_plan_that_nobody_waits_for_keeps_its_deadlines_in_real_time(monkeypatch):
+    from opendiag.master import pump as pump_module
+
+    monkeypatch.setattr(pump_module, "SLICE_S", 5.0)
+
+    def plan():
+        yield Sleep(0.01)
+
+    with opendiag.connect(SimBus(None)) as network:
+        time.sleep(0.05)  # the pump's own thread reads by now
+        done = threading.Event()
+        began = time.perf_counter()
+        network.begin(plan()).when_done(done.set)
+        assert done.wait(4.0)
+        assert time.perf_counter() - began < 2.0

@@ -446,3 +446,107 @@ def test_a_sleep_on_a_manual_clock_takes_no_time():
         network.sleep(30)
         assert clock.now() == pytest.approx(30)
         assert time.perf_counter() - began < SOON_S
+
+
+# --- deadlines ---
+
+
+class Alarm:
+    """A machine with one deadline. ``calls`` lists what happened to it."""
+
+    def __init__(self, pump, due):
+        self.pump, self.due = pump, due
+        self.calls, self.unlocked = [], 0
+
+    def receive(self, frame, now):
+        self.calls.append(frame.can_id)
+
+    def tick(self, now):
+        self.calls.append("tick")
+        self.ticked_at, self.due = now, None
+
+    def deadline(self):
+        self.unlocked += not self.pump.owned
+        return self.due
+
+    def frames_to_send(self):
+        return []
+
+    def events(self):
+        return []
+
+
+def test_machines_are_asked_for_their_deadline_with_the_lock_held(pump, port):
+    """Their state is changed by other threads meanwhile."""
+    alarm = Alarm(pump, port.clock.now() + 0.01)
+    with pump.lock:
+        pump.keep(alarm)
+    pump.wait(Flag(), port.clock.now() + 0.05)
+    assert (alarm.calls, alarm.unlocked) == (["tick"], 0)
+
+
+def test_no_deadline_is_called_missed_before_all_that_waited_was_taken(pump, port):
+    """A driver that gives one frame at a time, and a host that was away for a second of a full bus."""
+    waiting = [Frame(1)] * 5000 + [Frame(2)]
+    port.receive = lambda until: [waiting.pop(0)] if waiting else FakePort.receive(port, until)
+    alarm = Alarm(pump, port.clock.now() - 1.0)
+    pump.add(alarm, 2)
+    with pump.lock:
+        pump.keep(alarm)
+    pump.wait(Flag(), port.clock.now() + 0.2)
+    assert alarm.calls == [2, "tick"]
+
+
+def test_a_bus_that_is_faster_than_we_are_stops_no_deadline(pump, port, monkeypatch):
+    monkeypatch.setattr(pump_module, "_BEHIND_S", 0.05)
+    port.receive = lambda until: [Frame(1)]
+    alarm = Alarm(pump, port.clock.now())
+    with pump.lock:
+        pump.keep(alarm)
+    pump.wait(Flag(), port.clock.now() + 0.5)
+    assert alarm.calls == ["tick"]
+
+
+def test_after_a_stall_the_adapter_has_a_moment_to_hand_over_what_it_has(pump, port):
+    """Its own thread was stopped as long as this one."""
+    alarm = Alarm(pump, port.clock.now() + 0.01)
+    pump.add(alarm, 2)
+    with pump.lock:
+        pump.keep(alarm)
+    receive, looks = port.receive, []
+
+    def stalled(until):
+        looks.append(until)
+        if len(looks) == 1:
+            time.sleep(0.15)
+            threading.Timer(0.003, port.put, [Frame(2)]).start()
+            return []
+        return receive(until)
+
+    port.receive = stalled
+    pump.wait(Flag(), port.clock.now() + 0.3)
+    assert alarm.calls == [2, "tick"]
+
+
+def test_an_earlier_deadline_ends_the_read_under_way(port, monkeypatch):
+    monkeypatch.setattr(pump_module, "SLICE_S", 5.0)
+    woken = []
+
+    def interrupt():
+        woken.append(True)
+        port.put(Frame(3))
+
+    port.interrupt = interrupt
+    pump = Pump(port, port.clock, lambda machine, event, now: None, lambda error: None)
+    thread = Waiting(pump, flag := Flag())
+    until(lambda: pump._reading.locked())
+    time.sleep(0.02)
+    alarm = Alarm(pump, port.clock.now() + 0.01)
+    due = alarm.due
+    with pump.lock:
+        pump.keep(alarm)
+    until(lambda: alarm.calls)
+    assert alarm.ticked_at - due < 1.0 and woken
+    flag.done = True
+    pump.close()
+    thread.join(SOON_S)

@@ -247,6 +247,41 @@ def test_period_and_jitter():
     assert life.period_s is None, "from boot-up to the first heartbeat is no period"
 
 
+def beat(at, time_s):
+    return Frame(0x705, b"\5", time_ns=None if time_s is None else round(time_s * 1e9)), at
+
+
+def test_heartbeats_that_were_read_all_at_once_have_the_period_they_were_sent_with():
+    consumer = HeartbeatConsumer()
+    consumer.supervise(NODE)
+    for heartbeat, now in (beat(100.0, 50.0), beat(100.35, 50.1), beat(100.35, 50.2), beat(100.35, 50.3)):
+        consumer.receive(heartbeat, now)
+    life = consumer.nodes[NODE]
+    assert (life.period_min_s, life.period_max_s) == (pytest.approx(0.1), pytest.approx(0.1))
+    assert life.consumer_time_s == pytest.approx(0.2)
+    assert consumer.deadline() == pytest.approx(100.55), "supervision counts from reading"
+
+
+@pytest.mark.parametrize("times", [(50.0, None), (None, 50.0), (50.0, 49.0), (50.0, 5000.0)])
+def test_times_that_are_missing_or_were_set_do_not_count(times):
+    consumer = HeartbeatConsumer()
+    for now, time_s in zip((100.0, 100.5), times, strict=True):
+        consumer.receive(*beat(now, time_s))
+    assert consumer.nodes[NODE].period_s == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("sent_once", ["705#7F", "705#00"])
+def test_a_node_that_was_away_for_an_hour_is_not_left_alone_for_two(sent_once):
+    wire, producer, consumer = pair(0.1)
+    consumer.supervise(NODE)
+    wire.run(1.0)
+    producer.stop()
+    wire.run(3600.0)
+    wire.send(frame(sent_once))
+    wire.run(140.0)
+    assert [type(event) for event in wire.told(consumer)].count(NodeLost) == 2
+
+
 def test_a_gap_is_no_period():
     wire, producer, consumer = pair(0.1)
     consumer.supervise(NODE, 0.25)
@@ -270,7 +305,9 @@ def test_guarding_answers_are_no_heartbeats_but_tell_the_state(answers):
     assert life.count == 1
 
 
-@pytest.mark.parametrize(("data", "reason"), [("", "1 byte, not 0"), ("0500", "1 byte, not 2"), ("06", "06h")])
+@pytest.mark.parametrize(
+    ("data", "reason"), [("", "1 byte, not 0"), ("0500", "1 byte, not 2"), ("06", "06h"), ("80", "80h")]
+)
 def test_what_is_no_error_control_is_told_and_is_no_sign_of_life(data, reason):
     consumer = HeartbeatConsumer()
     consumer.supervise(NODE, 1.0)

@@ -160,3 +160,10 @@ def test_statistics(seconds):
     assert (periods.count, periods.min_s, periods.max_s) == (len(seconds), min(seconds), max(seconds))
     assert periods.mean_s == pytest.approx(mean)
     assert periods.jitter_s == pytest.approx(deviation, abs=1e-6)
+
+
+def test_syncs_that_were_read_all_at_once_have_the_period_they_were_sent_with():
+    consumer = SyncConsumer()
+    for time_ns in (50_000_000, 60_000_000, 70_000_000):
+        consumer.receive(Frame(0x80, time_ns=time_ns), 100.0)
+    assert (consumer.periods.min_s, consumer.periods.max_s) == (pytest.approx(0.01), pytest.approx(0.01))

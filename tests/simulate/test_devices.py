@@ -6,6 +6,7 @@ from opendiag.errors import BadInterface, DictionaryFileError, UnknownDictionary
 from opendiag.simulate.devices import make_device
 from opendiag.simulate.drive import SimDrive
 from opendiag.simulate.node import SimNode
+from opendiag.simulate.servo import servo_dictionary
 from opendiag.simulate.stepim import StepIM
 
 PLAIN = "[DeviceInfo]\nVendorNumber=1\n[1000]\nParameterName=Device type\nObjectType=7\nDataType=7\n"
@@ -27,6 +28,19 @@ def eds(tmp_path):
 def test_stepim_by_name(name):
     device = make_device(name)
     assert type(device) is StepIM and device.node_id == 101 and device.name == "stepim"
+
+
+def test_a_servo_of_no_make():
+    device = make_device("servo", 7)
+    assert type(device) is SimDrive and device.node_id == 7 and tuple(device.modes) == (1, 2, 3, 4, 6, 7, 8, 9, 10)
+
+
+def test_as_many_axes_as_controlwords():
+    assert len(SimDrive(servo_dictionary(3), 5).axes) == 3
+    with pytest.raises(ValueError, match="9 axes"):
+        servo_dictionary(9)
+    with pytest.raises(LookupError, match="2000h"):
+        servo_dictionary(defaults={(0x2000, 0): 1})
 
 
 def test_a_node_id_of_ones_own():
