@@ -241,7 +241,7 @@ class AsyncNetwork:
         """As `Network.scan`."""
         scan = NetworkScan(self.network, addresses, **options)
         await Awaited(self.bridge, scan.begin).finish("abandon")
-        return scan.result()
+        return await asyncio.to_thread(scan.finished)
 
 
 def _read(variable: NodeVariable) -> Plan[bytes]:

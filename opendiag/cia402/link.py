@@ -15,7 +15,7 @@ from typing import Protocol
 from opendiag.cia402.objects import AXIS_STEP, CONTROLWORD, ERROR_CODE, MOST_AXES, STATUSWORD
 from opendiag.cia402.path import COMMAND_WORDS, energises
 from opendiag.cia402.quirks import WELL_BEHAVED, DriveQuirks
-from opendiag.cia402.states import Command, PdsState, pds_state
+from opendiag.cia402.states import Command, PdsState, controlword_command, pds_state
 from opendiag.dictionary import builtin
 from opendiag.dictionary.datatypes import Value, decode_value, encode_value, is_signed
 from opendiag.dictionary.model import Variable
@@ -61,6 +61,9 @@ class Timing:
     look_s: float = 0.008
 
 
+_STOPS = (Command.QUICK_STOP, Command.DISABLE_VOLTAGE)
+
+
 class Words(Protocol):
     """How the two words travel."""
 
@@ -72,16 +75,23 @@ class Words(Protocol):
 
 
 class SdoWords:
-    """By SDO: each word is confirmed by the drive."""
+    """By SDO: each word is confirmed by the drive.
+
+    A word that stops goes before all other transfers with the node; ``urgent``: the others, and looks, do so as well.
+    """
+
+    def __init__(self, urgent: bool = False) -> None:
+        self._urgent = urgent
 
     def read_status(self, link: DriveLink, timeout_s: float | None) -> Plan[int]:
-        raw = yield SdoRead(link.node_id, link.index(STATUSWORD), 0, timeout_s)
+        raw = yield SdoRead(link.node_id, link.index(STATUSWORD), 0, timeout_s, self._urgent)
         if len(raw) < 2:
             raise WireError("a statusword has 2 bytes", raw)
         return int.from_bytes(raw[:2], "little")
 
     def write_control(self, link: DriveLink, word: int, timeout_s: float | None) -> Plan[None]:
-        yield SdoWrite(link.node_id, link.index(CONTROLWORD), 0, word.to_bytes(2, "little"), timeout_s)
+        urgent = self._urgent or controlword_command(word) in _STOPS
+        yield SdoWrite(link.node_id, link.index(CONTROLWORD), 0, word.to_bytes(2, "little"), timeout_s, urgent)
 
 
 class DriveLink:

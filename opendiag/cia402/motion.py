@@ -174,20 +174,21 @@ class Patience:
 # --- modes and stopping ----------------------------------------------------------------------------------------------
 
 
-def enter_mode(link: DriveLink, mode: int) -> Plan[None]:
-    """Change the mode of an enabled drive; one that moves is stopped first.
+def enter_mode(link: DriveLink, mode: int) -> Plan[bool]:
+    """Change the mode of an enabled drive; one that moves is stopped first. False: it was in it already.
 
     Raise ModeRefused, MotionTimeout, SdoError.
     """
     shown = yield from link.read_if_there(MODE_DISPLAY)
     if shown == mode:
-        return
+        return False
     if (yield from is_still(link)) is False:
         yield from come_to_rest(link, shown)
     yield from set_mode(link, mode)
     leftover = link.controlword & (HALT | MODE_BITS)
     if leftover:
         yield from link.change(clear_bits=leftover, during="its mode was changed")
+    return True
 
 
 def stop(link: DriveLink, timeout_s: float | None = None, watch: Watch | None = None) -> Plan[int]:

@@ -38,19 +38,21 @@ from opendiag.cia402.motion import (
 from opendiag.cia402.objects import (
     ACCELERATION,
     DECELERATION,
+    MODE_DISPLAY,
     POSITION,
     POSITION_DEMAND,
     POSITIONING_OPTION,
     PROFILE_VELOCITY,
     TARGET_POSITION,
 )
+from opendiag.cia402.power import is_still
 from opendiag.errors import FollowingErrorTooLarge, LimitReached, MotionFailed, MotionTimeout
 from opendiag.services.plans import Now, Plan, Sleep
 
 #: Seconds between two looks at the position of a motion under way, and from when on it counts as standing.
 _POSITION_S, _STANDING_S = 0.02, 0.1
 _PROFILE = (PROFILE_VELOCITY, ACCELERATION, DECELERATION)
-_LAST_TARGET, _DEMAND, _ACTUAL = 0, 1, 2
+_LAST_TARGET, _ACTUAL = 0, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +71,17 @@ class SetPoint:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """Where a motion ends: between ``low`` and ``high``, give or take ``tolerance``."""
+    """Where a motion ends, give or take ``tolerance``."""
 
-    low: int
-    high: int
+    target: int
     tolerance: int
 
     def has(self, position: int) -> bool:
-        return self.low - self.tolerance <= position <= self.high + self.tolerance
+        return abs(position - self.target) <= self.tolerance
 
     def direction(self, position: int) -> int:
         """Which way it is from here: 1, -1, or 0 when it is reached."""
-        return (position < self.low - self.tolerance) - (position > self.high + self.tolerance)
+        return 0 if self.has(position) else 1 if position < self.target else -1
 
 
 def move(
@@ -146,43 +147,42 @@ def move_through(
 def _check(link: DriveLink, chain: tuple[SetPoint, ...], tolerance: int | None) -> Plan[Goal]:
     """Nothing of the chain may lead out of the limits. Gives where it ends."""
     yield from ready(link, _name(chain))
-    limits = yield from device_limits(link)
-    base = yield from _base(link) if any(point.relative for point in chain) else _nowhere()
-    low = high = 0
+    for point in chain:
+        yield from check_profile(link, point.velocity, point.acceleration, point.deceleration, _PROFILE)
+    under_way = yield from _under_way(link)
+    return (yield from _goal(link, chain, tolerance, under_way))
+
+
+def _goal(link: DriveLink, chain: tuple[SetPoint, ...], tolerance: int | None, under_way: bool) -> Plan[Goal]:
+    """Where it ends. Raise OutsideLimits for any target of the chain."""
+    here = there = 0
+    if any(point.relative for point in chain):
+        here = there = yield from _base(link, under_way)
     travel = 0
     for point in chain:
-        begun = low, high
-        if point.relative:
-            start = (low, high) if travel else base
-            low, high = start[0] + point.target, start[1] + point.target
-        else:
-            low = high = point.target
-        for end in {low, high}:
-            yield from check_position(link, end)
-        yield from check_profile(link, point.velocity, point.acceleration, point.deceleration, _PROFILE)
-        travel = max(travel, 1, abs(low - begun[0]))
+        here, there = there, there + point.target if point.relative else point.target
+        yield from check_position(link, there)
+        travel = abs(there - here)
+    window = (yield from device_limits(link)).position_window
     if tolerance is None:
-        tolerance = travel // 100 if limits.position_window is None else limits.position_window
-    return Goal(low, high, max(tolerance, FLICKER))
+        tolerance = travel // 100 if window is None else window
+    return Goal(there, max(tolerance, FLICKER))
 
 
-def _nowhere() -> Plan[tuple[int, int]]:
-    yield from ()
-    return 0, 0
+def _under_way(link: DriveLink) -> Plan[bool]:
+    """Is a set-point being carried out?"""
+    if (yield from link.read_if_there(MODE_DISPLAY)) != Mode.PP or (yield from link.status()) & REACHED:
+        return False
+    return (yield from is_still(link)) is False
 
 
-def _base(link: DriveLink) -> Plan[tuple[int, int]]:
-    """Between which positions the one lies that a relative target counts from (60F2h bits 0 and 1)."""
+def _base(link: DriveLink, under_way: bool) -> Plan[int]:
+    """What a relative target counts from (60F2h bits 0 and 1)."""
     option = ((yield from link.read_if_there(POSITIONING_OPTION)) or 0) & 3
-    actual = yield from link.read(POSITION)
-    demand = yield from link.read_if_there(POSITION_DEMAND)
-    if option == _ACTUAL or demand is None:
-        return actual, actual
-    word = yield from link.status()
-    if option == _LAST_TARGET and not word & REACHED:  # it is under way: the target that it goes to is what counts
-        target = yield from link.read(TARGET_POSITION)
-        return target, target
-    return demand, demand
+    if option == _LAST_TARGET and under_way:  # the target that it goes to is what counts
+        return (yield from link.read(TARGET_POSITION))
+    demand = None if option == _ACTUAL else (yield from link.read_if_there(POSITION_DEMAND))
+    return demand if demand is not None else (yield from link.read(POSITION))
 
 
 def _name(chain: tuple[SetPoint, ...]) -> str:
@@ -203,7 +203,8 @@ def _go(
     timeout_s: float | None,
     watch: Watch | None,
 ) -> Plan[int]:
-    yield from enter_mode(link, Mode.PP)
+    if (yield from enter_mode(link, Mode.PP)) and any(point.relative for point in chain):
+        goal = yield from _goal(link, chain, goal.tolerance, False)  # it came to rest somewhere else
     course = Course(link, _name(chain), goal, timeout_s, watch)
     for point in chain:
         yield from _hand_over(link, course, point, bits | (RELATIVE if point.relative else 0))
@@ -282,7 +283,7 @@ class Course:
     def _better(self, error: MotionTimeout, word: int) -> MotionFailed:
         """What is known of the reason why the time is over."""
         position, goal = self._position, self._goal
-        where = f"; it is at {position}, and should be at {goal.low}"
+        where = f"; it is at {position}, and should be at {goal.target}"
         if position is None or goal.has(position):
             where = ""
         if word & BIT_12:

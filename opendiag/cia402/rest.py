@@ -30,7 +30,7 @@ _OVERRULED = 3
 #: And for so long, in seconds: drives look at the controlword every few milliseconds only.
 _OVERRULED_S = 0.03
 #: Whatever way the words take otherwise: this one is confirmed, asks anew, and works without PDOs.
-_BY_SDO = SdoWords()
+_BY_SDO = SdoWords(urgent=True)
 _LONGEST_ANSWER_S = 1.0
 #: Attempts, should the time not go on.
 _MOST = 2_500

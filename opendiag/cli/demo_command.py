@@ -1,4 +1,6 @@
-"""`opendiag demo`: the capture that started this project explained, and its objects read from a simulated motor."""
+"""`opendiag demo`: the capture that started this project explained, its objects read from a simulated motor, and that
+motor moved.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +29,35 @@ _NODE = 101
 _BOOT_S = 0.5
 
 
+_TURN = """\
+name: Two and a half turns
+node: 101
+limits: {position: -1 rev .. 5 rev, velocity: 600 rpm}
+steps:
+  - enable
+  - home: 35
+  - move: 2.5 rev
+    velocity: 300 rpm
+  - expect: {position: 2.5 rev, tolerance: 0.01 rev}
+  - disable
+"""
+
+
 @click.command(short_help="Explain a capture of a StepIM motor, then talk to a simulated one.")
-def command() -> None:
-    """Explain a real capture of a StepIM motor (node 101), then read and write a simulated one.
+@click.option("--plot", type=click.Path(dir_okay=False), metavar="FILE", help="Where the plot goes; else a new file.")
+def command(plot: str | None) -> None:
+    """Explain a real capture of a StepIM motor (node 101), then read, write and move a simulated one.
 
     The simulated motor is part of this program: nothing is sent anywhere else.
     """
     printer = output.Printer()
     read = _explain_capture(printer)
     _talk(printer, read)
+    _move(printer, plot)
+    printer.line("")
+    printer.line(
+        "Try it: opendiag read 101 Statusword, opendiag drive move 101 2.5rev, opendiag doctor 101, opendiag watch"
+    )
 
 
 def _explain_capture(printer: output.Printer) -> list[Record]:
@@ -83,10 +105,39 @@ def _talk(printer: output.Printer, captured: list[Record]) -> None:
             motor.variable("Modes of Operation").write(9)
         except ValueRefused as refused:
             printer.line(f"    {refused}.")
+
+
+def _move(printer: output.Printer, plot: str | None) -> None:
+    """Enable, home, move, disable: a sequence as `opendiag drive run` takes it, and its report."""
+    from opendiag.cia402.sequence import parse_sequence
+    from opendiag.cli.sequence_report import report_html
+    from opendiag.master.clock import ManualClock
+    from opendiag.master.connect import connect
+    from opendiag.master.drive_sequence import run_sequence
+
     printer.line("")
-    printer.line(
-        "Try it: opendiag read 101 Statusword, opendiag write 101 6081 5000, opendiag doctor 101, opendiag watch"
-    )
+    printer.line("And the simulated StepIM moves, as this sequence says:", bold=True)
+    for line in _TURN.splitlines():
+        printer.line(f"    {line}")
+    printer.line("")
+    with connect("sim:stepim", dictionaries={_NODE: "stepim"}, clock=ManualClock()) as network:
+        network.sleep(_BOOT_S)
+        timeline = run_sequence(network, parse_sequence(_TURN, "demo"))
+    for step in timeline.steps:
+        printer.line(f"    {step.began:7.3f} s  {step.text:<38}  {step.outcome}")
+    path = Path(plot or _new_file())
+    path.write_text(report_html(timeline), encoding="utf-8")
+    printer.line("")
+    printer.line(f"Position, velocity and current over time: {path}")
+
+
+def _new_file() -> str:
+    import os
+    import tempfile
+
+    descriptor, path = tempfile.mkstemp(".html", "opendiag-demo-")
+    os.close(descriptor)
+    return path
 
 
 def _taken(stream: FrameStream) -> list[Frame]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from opendiag.master.drive import Drive
     from opendiag.master.network import Network
 
-_NEGATIVE = re.compile(r"-(?=[\d.])")
+_NEGATIVE = re.compile(r"^-(?=[\d.])")
 _MINUS = "\u2212"
 _WINDOW = re.compile(r"\s*(\S.*?)\s*\.\.\s*(\S.*?)\s*")
 
@@ -27,7 +27,7 @@ class NumbersCommand(click.Command):
     """A command to which -2.5rev is an argument and no option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, [_NEGATIVE.sub(_MINUS, word, count=1) for word in args])
+        return super().parse_args(ctx, [_NEGATIVE.sub(_MINUS, word) for word in args])
 
 
 def amount(quantity: str, positive: bool = False) -> Callable[[click.Context, click.Parameter, str | None], str | None]:

@@ -163,7 +163,7 @@ def _png(recording: Recording, title: str) -> bytes:
             axis.plot(signal.times_s, signal.values, drawstyle=style, linewidth=1, label=signal.name)
         axis.set_ylabel(signals[0].unit)
         axis.grid(True, alpha=0.4)
-        axis.legend(loc="upper left", fontsize="small")
+        axis.legend(loc="best", fontsize="small")
         for each in recording.happenings:
             axis.axvline(each.time_s, color="#b00020", linestyle="--", linewidth=0.8)
     axes[-1].set_xlabel("time [s]")

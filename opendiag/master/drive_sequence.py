@@ -66,8 +66,15 @@ class SequenceRunner:
     def check(self) -> None:
         """Compare it with the drives; only reads. Raise SequenceError, SdoTimeout, AdapterError."""
         for drive in self.drives.values():
-            drive.know()
+            self._know(drive)
         self.network.run(check_sequence(self.sequence, self._axes))
+
+    def _know(self, drive: Drive) -> None:
+        """Numbers without a unit depend on who the drive is: one that did not say is asked again. Raise SdoTimeout."""
+        drive.know()
+        if drive.node.needs_identity:
+            self.network.run(drive.link.status())
+            drive.know()
 
     def run(self) -> Timeline:
         """`check`, then all steps. What fails in a step is in the timeline, and every drive is at rest then.

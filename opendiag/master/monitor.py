@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from opendiag.decode.node_view import NodeView
 from opendiag.errors import AdapterError, WireError
 from opendiag.frame import Frame
 from opendiag.services.base import Machine
@@ -47,6 +48,16 @@ class _Fed:
         self._heard(frame, now)
 
 
+class _OnSync:
+    """One of possibly several of the same function. ``failing``: it raised at the last SYNC."""
+
+    __slots__ = ("failing", "function")
+
+    def __init__(self, function: Callable[[float], object]) -> None:
+        self.function = function
+        self.failing = False
+
+
 class _SyncHeard(SyncConsumer):
     """Calls ``then`` after each SYNC."""
 
@@ -78,7 +89,7 @@ class Monitor:
         self._unsupervised: set[int] = set()
         self._consumers: dict[tuple[int, int], tuple[int, float]] = {}
         self._restarting: dict[int, int] = {}
-        self._sync_functions: list[Callable[[float], object]] = []
+        self._sync_functions: list[_OnSync] = []
         self._beats = _Fed(self.heartbeats, self._beat)
         self._errors = _Fed(self.emergencies, lambda frame, now: None)
         for node_id in _NODES:
@@ -228,7 +239,7 @@ class Monitor:
             self.identify(node_id)
 
     def identify(self, node_id: int) -> None:
-        """Whose error codes the node uses."""
+        """Whose error codes the node uses, as far as is known by now."""
         node = self._network.known_node(node_id)
         if node is not None:
             self.emergencies.identify(node_id, node.view.profile, node.view.vendor_id)
@@ -246,6 +257,8 @@ class Monitor:
         cob_id = None if variable is None else variable.configured(node_id)
         if isinstance(cob_id, int):
             self.move_emcy(node_id, cob_id)
+        view = NodeView(node_id, dictionary)
+        self.emergencies.identify(node_id, view.profile, view.vendor_id)
         self.identify(node_id)
 
     # --- SYNC ---
@@ -265,8 +278,7 @@ class Monitor:
         return machine
 
     def on_sync(self, function: Callable[[float], object]) -> Callable[[], None]:
-        def call(now: float) -> object:
-            return function(now)
+        call = _OnSync(function)
 
         def end() -> None:
             with self._pump.lock:
@@ -280,13 +292,16 @@ class Monitor:
     def _synced(self, frame: Frame, now: float) -> None:
         if frame.remote or frame.fd:
             return
-        for function in self._sync_functions:
+        for call in self._sync_functions:
             try:
-                function(now)
+                call.function(now)
+                call.failing = False
             except AdapterError:
                 pass  # the listeners know, and whoever waits
             except Exception:
-                _LOG.exception("%r failed after SYNC", function)
+                if not call.failing:  # a thousand times a second would bury everything else
+                    _LOG.exception("%r failed after SYNC", call.function)
+                call.failing = True
 
     # --- events of the machines ---
 

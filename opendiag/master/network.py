@@ -177,9 +177,9 @@ class Network(BusServices):
     @property
     def nodes_in_use(self) -> frozenset[int]:
         """Nodes that somebody works with here, or has just asked for something."""
-        expected = self.watch.expected_nodes
-        busy = (node_id for node_id, node in self._nodes.items() if node.client.deadline() is not None)
-        return frozenset((self._nodes.keys() & expected).union(busy))
+        with self.pump.lock:
+            busy = {node_id for node_id, node in self._nodes.items() if node.client.deadline() is not None}
+            return frozenset((self._nodes.keys() & self.watch.expected_nodes) | busy)
 
     def dictionary_of(self, node_id: int) -> ObjectDictionary | None:
         """What was given for the node, or found for it so far."""

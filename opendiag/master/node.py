@@ -75,6 +75,7 @@ class Node:
     def use(self, dictionary: ObjectDictionary) -> None:
         """Take names, types and limits from this dictionary from now on."""
         self.view.use(dictionary)
+        self.network.monitor.identify(self.node_id)
         self._identified = True
         if self._pdo is not None:
             self._pdo.renew()
@@ -228,11 +229,15 @@ class Node:
         timeout_s: float | None = None,
         into: BinaryIO | None = None,
         progress: Progress | None = None,
+        urgent: bool = False,
     ) -> PendingTransfer:
-        """Start a read and go on. Transfers with one node wait for each other, those with several run side by side."""
+        """Start a read and go on. Transfers with one node wait for each other, those with several run side by side.
+
+        An ``urgent`` one goes before the others; one under way that does not end soon is cancelled for it.
+        """
         return self._begin(
             lambda now: self.client.upload(
-                index, subindex, now, block=block, timeout_s=timeout_s, into=into, progress=progress
+                index, subindex, now, block=block, timeout_s=timeout_s, into=into, progress=progress, urgent=urgent
             )
         )
 
@@ -246,13 +251,22 @@ class Node:
         block: bool = False,
         timeout_s: float | None = None,
         progress: Progress | None = None,
+        urgent: bool = False,
     ) -> PendingTransfer:
         """Start a write and go on. Without ``timeout_s`` a device has 10 s to store or restore parameters."""
         if timeout_s is None and index in _SLOW_OBJECTS:
             timeout_s = max(_SLOW_S, self.client.default_timeout_s)
         return self._begin(
             lambda now: self.client.download(
-                index, subindex, data, now, size=size, block=block, timeout_s=timeout_s, progress=progress
+                index,
+                subindex,
+                data,
+                now,
+                size=size,
+                block=block,
+                timeout_s=timeout_s,
+                progress=progress,
+                urgent=urgent,
             )
         )
 

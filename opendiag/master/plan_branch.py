@@ -118,11 +118,19 @@ class Branch:
         network = self._running.network
         if isinstance(request, SdoRead):
             node = network[request.node_id]
-            return self._await(node.begin_upload(request.index, request.subindex, timeout_s=request.timeout_s))
+            return self._await(
+                node.begin_upload(request.index, request.subindex, timeout_s=request.timeout_s, urgent=request.urgent)
+            )
         if isinstance(request, SdoWrite):
             node = network[request.node_id]
             return self._await(
-                node.begin_download(request.index, request.subindex, request.data, timeout_s=request.timeout_s)
+                node.begin_download(
+                    request.index,
+                    request.subindex,
+                    request.data,
+                    timeout_s=request.timeout_s,
+                    urgent=request.urgent,
+                )
             )
         if isinstance(request, Send):
             self._listen().clear()

@@ -394,8 +394,10 @@ class Pump:
         """The bus is gone; everybody who waits is told."""
         if self._closing.is_set():
             return
-        if self.failure is None:
+        with self.lock:
+            if self.failure is not None:  # who sends and who reads may both have noticed
+                return
             self.failure = error
-        self._over = True
-        self._on_failure(error)
+            self._over = True
+            self._on_failure(error)
         self.wake_all()

@@ -92,6 +92,7 @@ class NetworkScan:
                 for key, number in zip(OBJECTS, numbers, strict=True):
                     if number is not None:
                         node.view.learn(*key, number.to_bytes(4, "little"), False)
+                self._network.monitor.identify(one.node_id)
             if node.needs_identity and not one.error:
                 node.identified((one.vendor_id, one.product_code, one.revision))
 
@@ -102,9 +103,9 @@ class NetworkScan:
         return node if dictionary is None else replace(node, name=dictionary.name)
 
     def _heard(self) -> Mapping[int, Heard]:
-        return {
-            node.node_id: Heard(node.state, node.service, node.last_at) for node in self._network.watch.heard_nodes()
-        }
+        with self._network.pump.lock:
+            heard = self._network.watch.heard_nodes()
+            return {node.node_id: Heard(node.state, node.service, node.last_at) for node in heard}
 
     # --- why nothing gets through ---
 

@@ -188,10 +188,10 @@ class _Run:
         self._pre_s, self._for_s = pre_s, for_s
         self.only: frozenset[int] | None = None
         self._decoder = network.decoder()
-        self._began = network.clock.now()
-        self._zero: float | None = self._began if fires is None else None
-        self._give_up = None if wait_s is None or fires is None else self._began + wait_s
-        self._now = self._began
+        self._wait_s = wait_s
+        self._zero: float | None = None
+        self._give_up: float | None = None
+        self._now = 0.0
         self._marks: list[Happening] = []
         self._states: dict[str, str] = {}
         self._lost = 0
@@ -204,6 +204,11 @@ class _Run:
         """Until the time is over."""
         clock = self._network.clock
         with self._network.frames() as frames:
+            self._now = began = clock.now()
+            if self._fires is None:
+                self._zero = began
+            elif self._wait_s is not None:
+                self._give_up = began + self._wait_s
             while (end := self._end) is None or clock.now() < end:
                 left = _LOOK_S if end is None else min(end - clock.now(), _LOOK_S)
                 frame = frames.get(left)

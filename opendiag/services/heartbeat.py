@@ -143,8 +143,8 @@ class NodeLife:
     go without guarding answers. ``last_heard`` is when it was read, ``last_ns`` the adapter's time if it has one.
     ``periods`` are those between two heartbeats since the last boot-up, by the adapter's times, without the gaps in
     which the node was lost; a node may send one early when its state changes. ``learned``: the consumer time comes
-    from the ``latest`` of them. ``beating``: `last_heard` was a heartbeat, not a boot-up. ``booted_at``: the last
-    boot-up that was heard.
+    from the ``latest`` of them. ``toggled`` is bit 7 of what came last after a remote frame. ``beating``: `last_heard`
+    was a heartbeat, not a boot-up. ``booted_at``: the last boot-up that was heard.
     """
 
     node_id: int
@@ -152,6 +152,7 @@ class NodeLife:
     last_heard: float | None = None
     last_ns: int | None = None
     beating: bool = False
+    toggled: bool | None = None
     count: int = 0
     boot_ups: int = 0
     booted_at: float | None = None
@@ -267,7 +268,11 @@ class HeartbeatConsumer:
         if message.is_boot_up:
             self._boot_up(life, frame, now)
             return
-        if not (guarded or message.toggle):
+        # A node that does not answer remote frames, but has a heartbeat, never sets the toggle bit.
+        answers = message.toggle or (guarded and life.toggled is not False)
+        if guarded or message.toggle:
+            life.toggled = message.toggle
+        if not answers:
             self._heartbeat(life, frame, now)
         self._state(life, message.state, now)
 
@@ -276,6 +281,7 @@ class HeartbeatConsumer:
         life.boot_ups += 1
         life.booted_at = now
         life.beating = False
+        life.toggled = None
         life.periods = Periods()
         life.latest.clear()
         self._events.append(BootedUp(life.node_id, now))

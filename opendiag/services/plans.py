@@ -18,23 +18,28 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class SdoRead:
-    """Answer: the object's bytes. Thrown: SdoError, AdapterError. ``timeout_s`` None: the node's own."""
+    """Answer: the object's bytes. Thrown: SdoError, AdapterError. ``timeout_s`` None: the node's own.
+
+    ``urgent``: it goes before other transfers with the node, and one that keeps it waiting is cancelled.
+    """
 
     node_id: int
     index: int
     subindex: int = 0
     timeout_s: float | None = None
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SdoWrite:
-    """Answer: None. Thrown: SdoError, AdapterError."""
+    """Answer: None. Thrown: SdoError, AdapterError. ``urgent`` as in `SdoRead`."""
 
     node_id: int
     index: int
     subindex: int
     data: bytes
     timeout_s: float | None = None
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

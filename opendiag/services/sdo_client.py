@@ -25,6 +25,9 @@ from opendiag.services.sdo_transfer import LateAnswer, Progress, SdoLatency, Sdo
 from opendiag.wire.sdo_abort import SdoAbortCode
 from opendiag.wire.sdo_block import MAX_BLOCK_SIZE
 
+#: What is under way may take this long to end when something urgent comes.
+URGENT_S = 0.02
+
 __all__ = ["LateAnswer", "SdoClient", "SdoLatency", "SdoTransfer", "TransferDone"]
 
 
@@ -43,6 +46,7 @@ class SdoClient(SdoRunner):
         _check_timeout(timeout_s)
         super().__init__(channel, timeout_s, block_size)
         self.default_timeout_s = timeout_s
+        self._gives_way_at: float | None = None
 
     def upload(
         self,
@@ -56,15 +60,19 @@ class SdoClient(SdoRunner):
         restarts: int = 1,
         into: BinaryIO | None = None,
         progress: Progress | None = None,
+        urgent: bool = False,
     ) -> SdoTransfer:
         """Read an object. The data go ``into`` a stream, or into the transfer.
 
         ``total_timeout_s`` runs from the transfer's begin, not from its turn in the queue. A transfer that lost a
         message begins again up to ``restarts`` times; ``into`` is then set back and cut, and a stream that cannot be
         set back ends it instead. ``progress`` is called with the bytes transferred and the size or None.
+        An ``urgent`` transfer goes before all others; the one under way has ``URGENT_S`` to end and is then cancelled.
         """
         sink = Sink(into)
-        return self._enqueue("read", index, subindex, sink, now, block, timeout_s, total_timeout_s, restarts, progress)
+        return self._enqueue(
+            "read", index, subindex, sink, now, block, timeout_s, total_timeout_s, restarts, progress, urgent=urgent
+        )
 
     def download(
         self,
@@ -79,6 +87,7 @@ class SdoClient(SdoRunner):
         total_timeout_s: float | None = None,
         restarts: int = 1,
         progress: Progress | None = None,
+        urgent: bool = False,
     ) -> SdoTransfer:
         """Write an object: up to four bytes expedited, more in segments, or in blocks.
 
@@ -92,7 +101,7 @@ class SdoClient(SdoRunner):
             raise ValueError(f"size {source.size} cannot be announced in 32 bits")
         small = bytes(data) if isinstance(data, bytes) and len(data) <= SMALL else None
         return self._enqueue(
-            "write", index, subindex, source, now, block, timeout_s, total_timeout_s, restarts, progress, small
+            "write", index, subindex, source, now, block, timeout_s, total_timeout_s, restarts, progress, small, urgent
         )
 
     def _enqueue(
@@ -108,6 +117,7 @@ class SdoClient(SdoRunner):
         restarts: int,
         progress: Progress | None,
         small_data: bytes | None = None,
+        urgent: bool = False,
     ) -> SdoTransfer:
         index, subindex = operator.index(index), operator.index(subindex)  # a float would go wrong only later
         if not (0 <= index <= 0xFFFF and 0 <= subindex <= 0xFF):
@@ -129,10 +139,33 @@ class SdoClient(SdoRunner):
             progress,
         )
         transfer.small_data = small_data
-        self._queue.append(transfer)
+        transfer.urgent = urgent
+        if urgent:
+            self._put_first(transfer, now)
+        else:
+            self._queue.append(transfer)
         if self._transfer is None:
             self._next(now)
         return transfer
+
+    def _put_first(self, transfer: SdoTransfer, now: float) -> None:
+        self._queue.insert(sum(other.urgent for other in self._queue), transfer)
+        if self._transfer is not None and not self._transfer.urgent and self._gives_way_at is None:
+            self._gives_way_at = now + URGENT_S
+
+    def tick(self, now: float) -> None:
+        if self._gives_way_at is not None and now >= self._gives_way_at:
+            self._gives_way_at = None
+            running = self._transfer
+            if running is not None and not running.urgent and any(other.urgent for other in self._queue):
+                self.cancel(running, now)
+        super().tick(now)
+
+    def deadline(self) -> float | None:
+        ends = super().deadline()
+        if self._gives_way_at is None or self._transfer is None:
+            return ends
+        return self._gives_way_at if ends is None else min(ends, self._gives_way_at)
 
     def cancel(self, transfer: SdoTransfer, now: float) -> None:
         """End a transfer, wherever it stands; one that is done stays as it is."""

@@ -53,6 +53,7 @@ class SdoTransfer:
         "timeout_s",
         "total_timeout_s",
         "transferred",
+        "urgent",
     )
 
     def __init__(
@@ -81,6 +82,7 @@ class SdoTransfer:
         self.done = False
         self.data = b""
         self.small_data: bytes | None = None
+        self.urgent = False
         self.error: OpenDiagError | None = None
         self.size: int | None = None
         self.transferred = 0

@@ -1,9 +1,10 @@
 """What the safety property of `test_safety.py` finds in `BaseNode402` of the package canopen, on the same drive.
 
-Run by hand, in real time: ``python tests/cia402/compare_canopen_402.py``. Not collected: the result is about another
-project, and changes with its versions.
+Run by hand, in real time: ``python tests/cia402/compare_canopen_402.py [part of a script's name]``, on a machine with
+nothing else to do. Not collected: the result is about another project, and changes with its versions.
 """
 
+import contextlib
 import logging
 import sys
 from collections import Counter
@@ -17,10 +18,12 @@ from canopen.profiles.p402 import BaseNode402
 from safety_world import NODE, Call, Refusal, World, energising, play, unsafe
 
 from opendiag.cia402.states import PdsState
+from opendiag.errors import SdoError
 from opendiag.master.clock import RealClock
 from opendiag.simulate.faults import Fault
 
 OBJECTS = canopen.import_od(str(Path(__file__).parents[2] / "eds" / "stepim.eds"))
+_TRIES = 5
 TARGETS = ("SWITCH ON DISABLED", "READY TO SWITCH ON", "SWITCHED ON", "QUICK STOP ACTIVE", "DISABLE VOLTAGE")
 MISSPELT = ("OPERATION ENABLE", "SWITCHED OF", "DISABLED", "Switched on")
 MODES = ("PROFILED VELOCITY", "CYCLIC SYNCHRONOUS VELOCITY")
@@ -52,9 +55,16 @@ CALLS = [
 
 
 def scene(state, call, script):
-    """(what was not safe, what the call raised)."""
+    """(what was not safe, what the call did); on a busy machine the drive may not be ready in time: once more then."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(SdoError):
+            return one_scene(state, call, script)
+    raise RuntimeError("this machine is too busy for a comparison in real time")
+
+
+def one_scene(state, call, script):
     faults, refusals = SCRIPTS[script]
-    with World(faults, refusals, clock=RealClock(0.0), begin_s=2.5) as world:
+    with World(faults, refusals, clock=RealClock(0.0), begin_s=3.0) as world:
         network = world.network.canopen()
         world.node = BaseNode402(NODE, OBJECTS)
         network.add_node(world.node)
@@ -70,9 +80,10 @@ def tell(line):
 
 def main():
     logging.disable(logging.CRITICAL)
-    scenes = [(state, call, script) for script in SCRIPTS for state in PdsState for call in CALLS]
+    wanted = [script for script in SCRIPTS if not sys.argv[1:] or sys.argv[1] in script]
+    scenes = [(state, call, script) for script in wanted for state in PdsState for call in CALLS]
     found: Counter = Counter()
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(3) as pool:
         for (state, call, script), (problems, outcome) in zip(
             scenes, pool.map(lambda each: scene(*each), scenes), strict=True
         ):

@@ -1,5 +1,7 @@
 """The machine of a cyclic motion: no step is ever larger than planned, whatever is late, lost or stopped."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from opendiag.frame import Frame
 from opendiag.services.plans import Now, SdoRead, SdoWrite
 
 PERIOD_S = 0.001
-ENABLED, SWITCHED_ON, FAULT, SYNC_LAG = 0x1637, 0x1633, 0x1638, 1
+ENABLED, SWITCHED_ON, FAULT = 0x1637, 0x1633, 0x1638
 
 
 def axis(number=0, *, rides=False):
@@ -84,7 +86,7 @@ class World:
 
 
 def steps(values):
-    return [abs(after - before) for before, after in zip(values, values[1:], strict=False)]
+    return [abs(after - before) for before, after in pairwise(values)]
 
 
 def test_the_end_is_exact_and_takes_as_long_as_planned():
@@ -126,7 +128,7 @@ def test_a_stop_brakes_no_harder_than_twice_the_trajectory_and_ends_at_rest(cycl
     world.motion.stop()
     world.run()
     world.cycle()
-    velocities = [after - before for before, after in zip(world.sent[0], world.sent[0][1:], strict=False)]
+    velocities = [after - before for before, after in pairwise(world.sent[0])]
     bends = steps(velocities)
     assert max(bends, default=0) <= 2 * 1_000_000 * PERIOD_S**2 + 4
     assert velocities[-1] == 0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opendiag.cia402.homing import HomingResult, homing_result, method_text
+from opendiag.cia402.homing import METHODS, HomingResult, homing_method, homing_result, is_known, method_text
 from opendiag.dictionary import builtin
 
 
@@ -104,3 +104,36 @@ def test_what_has_failed():
         HomingResult.ERROR_MOVING,
         HomingResult.ERROR_STOPPED,
     ]
+
+
+# --- what each method does and needs ---
+
+
+def test_the_methods_of_the_standard_are_described():
+    known = [method for method in range(1, 38) if "reserved" not in method_text(method)]
+    assert sorted(METHODS) == known and all(METHODS[number].number == number for number in known)
+    assert len({each.sentence for each in METHODS.values()}) == len(known)
+    assert all(each.sentence.startswith("It ") and each.sentence.endswith(".") for each in METHODS.values())
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_sentence_and_needs_agree_with_the_name(method):
+    what, text = METHODS[method], method_text(method)
+    assert what.index_pulse == ("index pulse" in text)
+    assert what.home_switch == ("home switch" in text)
+    assert what.home_switch == ("home switch" in what.sentence)
+    if method in (1, 2, 17, 18):
+        assert what.negative_limit == ("negative limit" in text) and what.positive_limit == ("positive limit" in text)
+    assert what.moves == ("does not move" not in what.sentence)
+
+
+@pytest.mark.parametrize("method", range(19, 31))
+def test_the_last_step_goes_the_way_that_the_name_says(method):
+    way = method_text(method).rsplit(" in ", 1)[1]
+    assert way in METHODS[method].sentence.split("edge")[1]
+
+
+def test_methods_of_makers():
+    assert "hard stop" in homing_method(-1, 0x2E1).sentence
+    assert "manual" in homing_method(-1).sentence and "manual" in homing_method(36).sentence
+    assert is_known(-128) and is_known(37) and not is_known(0) and not is_known(15) and not is_known(-129)

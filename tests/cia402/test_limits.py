@@ -41,9 +41,9 @@ def test_before():
         with pytest.raises(OutsideLimits, match=r"position .* is outside -0\.25 rev to 10 rev, which this script"):
             limits.check_position(101, counts)
     limits.check(101, "velocity", -30_000)
-    with pytest.raises(OutsideLimits, match="velocity -300.01 rpm is outside 300 rpm either way"):
+    with pytest.raises(OutsideLimits, match=r"velocity -300\.01 rpm is outside 300 rpm either way"):
         limits.check(101, "velocity", -30_001)
-    with pytest.raises(OutsideLimits, match="current 2.001 A"):
+    with pytest.raises(OutsideLimits, match=r"current 2\.001 A"):
         limits.check(101, "current", 2001)
     with pytest.raises(OutsideLimits, match="acceleration"):
         limits.check(101, "acceleration", 3001)

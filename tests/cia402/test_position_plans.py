@@ -311,7 +311,9 @@ def test_a_drive_that_does_not_make_it_a_fault_shows_the_following_error_in_bit_
 def test_a_shaft_that_does_not_move_within_the_window_ends_in_a_time_out():
     with Bench() as bench:
         bench.drive.motor.held = True
-        with pytest.raises((MotionTimeout, LimitReached), match=r"\(bit 11\); it is at 0, and should be at 2000") as caught:
+        with pytest.raises(
+            (MotionTimeout, LimitReached), match=r"\(bit 11\); it is at 0, and should be at 2000"
+        ) as caught:
             bench.run(to(bench, 2000))
         assert caught.value.at_rest and bench.at_rest
 
@@ -418,14 +420,14 @@ def test_the_bus_is_not_flooded():
         assert len(asked) / (bench.now - began) < 350, "one look each 4 ms, a position each 20 ms"
 
 
-@given(st.integers(-1000, 1000), st.integers(0, 100), st.integers(0, 100), st.integers(-2000, 2000))
-def test_goals(low, width, tolerance, position):
-    goal = Goal(low, low + width, tolerance)
-    inside = low - tolerance <= position <= low + width + tolerance
+@given(st.integers(-1000, 1000), st.integers(0, 100), st.integers(-2000, 2000))
+def test_goals(target, tolerance, position):
+    goal = Goal(target, tolerance)
+    inside = target - tolerance <= position <= target + tolerance
     assert goal.has(position) is inside
     assert (goal.direction(position) == 0) is inside
     if not inside:
-        assert goal.direction(position) == (1 if position < low else -1)
+        assert goal.direction(position) == (1 if position < target else -1)
 
 
 def test_names():

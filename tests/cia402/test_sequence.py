@@ -76,7 +76,12 @@ def test_a_whole_sequence():
     assert by_number["2"].seconds == {"timeout": 5.0}
     assert by_number["3"].option("velocity", "node 101") == Amount(300.0, "rpm", 10)
     assert by_number["4"].seconds == {"within": 0.2}
-    assert [by_number[number].on_failure for number in ("1", "5", "5.1", "9")] == ["disable", "stop", "stop", "continue"]
+    assert [by_number[number].on_failure for number in ("1", "5", "5.1", "9")] == [
+        "disable",
+        "stop",
+        "stop",
+        "continue",
+    ]
 
 
 def test_several_axes_each_with_its_own():
@@ -101,7 +106,15 @@ steps:
     assert {name: (axis.node_id, axis.axis) for name, axis in made.axes.items()} == {"x": (5, 0), "y": (6, 1)}
     assert made.axes["x"].limits.position == ("-1 rev", "1 rev")
     assert made.axes["y"].limits.position == (0.0, "10 mm")
-    assert [step.axes for step in made.steps] == [("x", "y"), ("x", "y"), ("x", "y"), ("x",), ("y",), ("x",), ("x", "y")]
+    assert [step.axes for step in made.steps] == [
+        ("x", "y"),
+        ("x", "y"),
+        ("x", "y"),
+        ("x",),
+        ("y",),
+        ("x",),
+        ("x", "y"),
+    ]
     assert made.steps[2].option("velocity", "y") == Amount(10.0, "mm/s", 9)
     assert made.steps[2].text(several=True) == "x: move to 1 rev, y: move to 5 mm"
 
@@ -165,7 +178,10 @@ def test_what_is_wrong_is_told_with_its_line(lines, told):
         ("axes: {x: 5, y: 6}\nnode: 7", "turn.yaml:2: node belongs to the axes, where there are axes"),
         ("node: 101\nlimits: {positon: 1}", "turn.yaml:2: limits has no 'positon': did you mean position?"),
         ("node: 101\nlimits: {position: 1 rev}", "turn.yaml:2: position limits are two ends, as in -1 rev .. 5 rev"),
-        ("node: 101\nlimits: {position: 5 rev .. 1 rev}", "turn.yaml:2: position limits 5 rev .. 1 rev: the first must"),
+        (
+            "node: 101\nlimits: {position: 5 rev .. 1 rev}",
+            "turn.yaml:2: position limits 5 rev .. 1 rev: the first must",
+        ),
         ("node: 101\nunits: {position: {turn: 4096}}", "turn.yaml:2: units: no unit 'turn' of position"),
         ("node: 101\nunits: nowhere.yaml", "turn.yaml:2: nowhere.yaml"),
     ],

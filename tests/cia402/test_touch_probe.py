@@ -20,9 +20,7 @@ def both(*plans):
 def test_the_position_is_that_of_the_edge(probe, edge, turns):
     with Bench() as bench:
         bench.drive.switches.home_range = (1.5, 1.6)
-        found, end = bench.run(
-            both(capture(bench.link, probe, edge), move(bench.link, 3 * TURN, velocity=18_000))
-        )
+        found, end = bench.run(both(capture(bench.link, probe, edge), move(bench.link, 3 * TURN, velocity=18_000)))
         assert found == pytest.approx(turns * TURN, abs=20) and end == pytest.approx(3 * TURN, abs=100)
         assert bench.read(0x60B8) == 0 and bench.state is S.OPERATION_ENABLED
 
@@ -41,7 +39,7 @@ def test_an_old_result_is_not_believed():
         bench.run(both(capture(bench.link), move(bench.link, 3 * TURN, velocity=18_000)))
         bench.run(arm(bench.link))
         assert bench.run(captured(bench.link)) is None
-        with pytest.raises(MotionTimeout, match="no positive edge within 0.2 s"):
+        with pytest.raises(MotionTimeout, match=r"no positive edge within 0\.2 s"):
             bench.run(capture(bench.link, timeout_s=0.2))
         assert bench.read(0x60B8) == 0 and bench.state is S.OPERATION_ENABLED
 

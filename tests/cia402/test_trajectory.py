@@ -1,6 +1,7 @@
 """Trajectories: limits are kept, the end is met exactly, nothing jumps, and axes in step end together."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -66,7 +67,7 @@ def test_nothing_jumps(start, end, velocity, acceleration, jerk, first, last):
     step = made.duration_s / LOOKS
     slack = 1e-6 * max(abs(start), abs(end), 1.0)
     points = looks(made)
-    for before, after in zip(points, points[1:], strict=False):
+    for before, after in pairwise(points):
         assert abs(after.position - before.position) <= velocity * step * (1 + 1e-6) + slack
         assert abs(after.velocity - before.velocity) <= acceleration * step * (1 + 1e-6) + 1e-6 * velocity + 1e-9
         if jerk is not None:

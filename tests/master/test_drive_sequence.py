@@ -5,7 +5,7 @@ import pytest
 import opendiag
 from opendiag.cia402.sequence import parse_sequence
 from opendiag.cia402.states import PdsState
-from opendiag.errors import SequenceError
+from opendiag.errors import NotAtRest, SequenceError
 from opendiag.master.clock import ManualClock
 from opendiag.master.connect import connect
 from opendiag.master.drive_sequence import SequenceRunner, run_sequence
@@ -106,14 +106,18 @@ def test_the_timeline_shows_the_motion(bench):
 
 
 def test_repeat_and_relative_moves(bench):
-    timeline = bench.run(steps("- enable", "- home: 35", "- repeat: 3", "  steps:", "    - move_by: 0.25 rev", "- disable"))
+    timeline = bench.run(
+        steps("- enable", "- home: 35", "- repeat: 3", "  steps:", "    - move_by: 0.25 rev", "- disable")
+    )
     assert [step.place for step in timeline.steps[2:5]] == ["3.1 (turn 1)", "3.1 (turn 2)", "3.1 (turn 3)"]
     assert timeline.samples["node 5"].values["position"][-1] == pytest.approx(0.75, abs=0.01)
 
 
 def test_a_velocity_and_a_torque_for_some_time(bench):
     timeline = bench.run(
-        steps("- enable", "- velocity: 60 rpm", "  for: 1 s", "- torque: 0.05 A", "  for: 100 ms", "- stop", "- disable")
+        steps(
+            "- enable", "- velocity: 60 rpm", "  for: 1 s", "- torque: 0.05 A", "  for: 100 ms", "- stop", "- disable"
+        )
     )
     assert timeline.outcome == "ok", timeline.reason
     assert max(timeline.samples["node 5"].values["velocity"]) > 55
@@ -131,7 +135,13 @@ def test_a_motion_that_goes_on_is_ended_by_the_end(bench):
 
 def test_two_axes_set_off_together(bench):
     timeline = bench.run(
-        steps("- enable", "- home: {x: 35, y: 35}", "- move: {x: 1 rev, y: -1 rev}", "- disable", head="axes: {x: 5, y: 6}")
+        steps(
+            "- enable",
+            "- home: {x: 35, y: 35}",
+            "- move: {x: 1 rev, y: -1 rev}",
+            "- disable",
+            head="axes: {x: 5, y: 6}",
+        )
     )
     assert timeline.outcome == "ok", timeline.reason
     first = [
@@ -154,7 +164,10 @@ def test_two_axes_set_off_together(bench):
     ("lines", "told"),
     [
         (["- enable", "- move: 6 rev"], "turn.yaml:5: move: drive 5: position 6 rev is outside -1 rev to 5 rev"),
-        (["- enable", "- move: 1 rev", "  velocity: 700 rpm"], "turn.yaml:5: move: drive 5: velocity 700 rpm is outside"),
+        (
+            ["- enable", "- move: 1 rev", "  velocity: 700 rpm"],
+            "turn.yaml:5: move: drive 5: velocity 700 rpm is outside",
+        ),
         (["- enable", "- velocity: 601 rpm"], "turn.yaml:5: velocity: drive 5: velocity 601 rpm is outside"),
         (["- enable", "- torque: 3 A"], "turn.yaml:5: torque: drive 5: current 3 A is outside 2 A either way"),
         (["- enable", "- move: 3 mm"], "turn.yaml:5: move: drive 5: no unit of position for this drive 'mm'"),
@@ -212,7 +225,9 @@ def test_what_is_wrong_in_the_last_step_keeps_the_first_from_being_done(bench):
 def test_a_fault_in_a_motion_ends_it_and_stops_the_other_axis(bench):
     bench.later(1.0, lambda now: bench.nodes[5].inject(0x2310))
     timeline = bench.run(
-        steps("- enable", "- move: {x: 50 rev, y: 50 rev}", "  velocity: 60 rpm", "- disable", head="axes: {x: 5, y: 6}")
+        steps(
+            "- enable", "- move: {x: 50 rev, y: 50 rev}", "  velocity: 60 rpm", "- disable", head="axes: {x: 5, y: 6}"
+        )
     )
     assert timeline.outcome == "failed"
     assert outcomes(timeline) == [("1", "ok"), ("2", "failed")]
@@ -278,7 +293,9 @@ def test_a_limit_of_the_script_ends_it_even_where_it_is_to_go_on(bench):
 
 def test_on_failure_disable_uses_the_ramp(bench):
     stopped = bench.run(steps("- enable", "- velocity: 300 rpm", "- expect: {state: FAULT}"))
-    ramped = bench.run(steps("- enable", "- velocity: 300 rpm", "- expect: {state: FAULT}", head="node: 6\non_failure: disable"))
+    ramped = bench.run(
+        steps("- enable", "- velocity: 300 rpm", "- expect: {state: FAULT}", head="node: 6\non_failure: disable")
+    )
     assert stopped.at_rest == {"node 5": True} and ramped.at_rest == {"node 6": True}
     assert ENABLED not in bench.states().values()
 
@@ -300,11 +317,13 @@ def test_ctrl_c_brings_all_to_rest_and_leaves_the_timeline(bench):
     assert outcomes(runner.timeline) == [("1", "ok"), ("2", "stopped")]
 
 
-def test_a_lost_drive_ends_it(bench):
+def test_a_lost_drive_is_told(bench):
     bench.later(1.0, lambda now: bench.bus.detach(bench.stations[5]))
-    timeline = bench.run(steps("- enable", "- wait: 10 s"))
-    assert timeline.outcome == "failed"
-    assert timeline.at_rest == {"node 5": False}
+    runner = SequenceRunner(bench.network, parse_sequence(steps("- enable", "- wait: 10 s"), "turn.yaml"))
+    with pytest.raises(NotAtRest):
+        runner.run()
+    assert (runner.timeline.outcome, runner.timeline.at_rest) == ("failed", {"node 5": False})
+    assert outcomes(runner.timeline) == [("1", "ok"), ("2", "failed")]
 
 
 def test_the_settings_of_the_drive_are_given_back(bench):

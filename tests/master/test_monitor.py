@@ -526,3 +526,19 @@ def test_a_node_that_is_moved_onto_anothers_can_id_and_away_again_leaves_it_its_
     bus.other.send(Frame(0x86, bytes.fromhex("3081010000000000")))
     network.sleep(0.01)
     assert network[6].emcy.count == 1
+
+
+def test_a_function_that_fails_at_each_sync_is_logged_when_it_begins_to(network, bus, caplog):
+    calls = []
+
+    def now_and_then(now):
+        calls.append(now)
+        if len(calls) not in (50, 51):
+            raise RuntimeError("mine")
+
+    network.on_sync(now_and_then)
+    for _ in range(100):
+        bus.other.send(Frame(0x80))
+    network.sleep(0.1)
+    assert len(calls) == 100
+    assert len(caplog.records) == 2

@@ -60,7 +60,7 @@ def test_a_device_without_history_says_so(network, device):
 @pytest.mark.parametrize("way", ["connect", "connect, then asked for", "node", "scan"])
 def test_the_makers_texts_are_known_whichever_way_the_node_became_known(way):
     bus = SimBus(None)
-    device = make_device("stepim", 101)
+    device = SimNode(load("stepim"), 101)
     bus.attach(device, "device", on_event=lambda event, now: None)
     given = {101: "stepim"} if way.startswith("connect") else None
     with opendiag.connect(bus, clock=ManualClock(), dictionaries=given) as network:
@@ -73,4 +73,4 @@ def test_the_makers_texts_are_known_whichever_way_the_node_became_known(way):
             network[101]
         device.emcy(0x2214, 2, now=network.clock.now())
         network.sleep(0.1)
-        assert network[101].emcy.received[-1].text == "over-current in the sequence"
+        assert network[101].emcy.received[-1].text == "over-current"  # CiA 402: over-current in the sequence

@@ -550,3 +550,18 @@ def test_an_earlier_deadline_ends_the_read_under_way(port, monkeypatch):
     flag.done = True
     pump.close()
     thread.join(SOON_S)
+
+
+def test_the_end_of_the_bus_is_told_once_however_many_notice_it(port):
+    told = []
+    pump = Pump(port, port.clock, lambda machine, event, now: None, told.append)
+    thread = Waiting(pump, Flag())
+    until(lambda: pump._reading.locked())
+    port.send_error = AdapterClosed("fake", "unplugged")
+    with pytest.raises(AdapterClosed), pump.lock:
+        pump.send(Frame(1), 0.0)
+    port.fail(AdapterClosed("fake", "gone"))
+    thread.join(SOON_S)
+    assert [str(error) for error in told] == [str(port.send_error)]
+    assert thread.error is port.send_error
+    pump.close()

@@ -374,7 +374,7 @@ class AnyTraffic(RuleBasedStateMachine):
         self.now, self.time_s = 0.0, time_s
         self.consumer = HeartbeatConsumer()
         self.consumer.supervise(NODE, time_s)
-        self.heard = self.state = None
+        self.heard = self.state = self.toggled = None
         self.lost, self.losses = False, 0
 
     def hear(self, state):
@@ -384,7 +384,7 @@ class AnyTraffic(RuleBasedStateMachine):
         self.lost, self.heard = False, self.now
         if state is None:
             expected.append(BootedUp(NODE, self.now))
-            state = PRE_OP
+            state, self.toggled = PRE_OP, None
         if state is not self.state:
             expected.append(StateChanged(NODE, self.now, state, self.state))
         self.state = state
@@ -399,6 +399,10 @@ class AnyTraffic(RuleBasedStateMachine):
     def guarding(self, state, toggle):
         self.consumer.receive(Frame(0x705, remote=True, dlc=1), self.now)
         self.consumer.receive(Frame(0x705, bytes([state | toggle << 7])), self.now)
+        again, self.toggled = not toggle and self.toggled is False, toggle
+        if again:  # who never toggles does not answer
+            self.hear(state)
+            return
         changed = [StateChanged(NODE, self.now, state, self.state)] if state is not self.state else []
         assert self.consumer.events() == changed
         self.state = state
