@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -83,8 +85,8 @@ def perform(
         for spec in sequence.axes.values():
             live.node(network, spec.node_id, eds)
         target = stack.enter_context(_rehearsal(network, sequence, as_json)) if dry_run else network
-        on_step = _teller(printer) if show_steps and not (as_json or dry_run) else _silent
-        runner = SequenceRunner(target, sequence, on_step, measure=not dry_run)
+        teller = stack.enter_context(_Teller(printer, show_steps and not (as_json or dry_run)))
+        runner = SequenceRunner(target, sequence, teller.tell, measure=not dry_run)
         try:
             runner.check()
         except SequenceError as error:
@@ -168,21 +170,39 @@ def bottom_line(drives: Mapping[str, Drive], timeline: Timeline) -> str:
 # --- telling --------------------------------------------------------------------------------------------------------
 
 
-def _silent(record: StepRecord) -> None: ...
+class _Teller:
+    """Prints steps that are over, in a thread of its own: a reader of our output that is slow must hold up no plan.
 
+    It stands in the way of nothing that brings drives to rest either; what it could not print by then comes after.
+    """
 
-def _teller(printer: output.Printer) -> Callable[[StepRecord], None]:
-    def tell(record: StepRecord) -> None:
-        if record.ended is None:
-            return
-        took = f"{record.ended - record.began:8.3f} s"
-        head = f"{record.began:9.3f}  {took}  {record.place:<12}  {record.outcome:<7}  "
-        text = record.text + (f": {record.error}" if record.error else "")
-        if sys.stderr.isatty() and sys.stdout.isatty():
-            sys.stdout.write("\r\x1b[2K")
-        printer.hanging(head, text, **({"fg": "red"} if record.outcome == FAILED else {}))
+    def __init__(self, printer: output.Printer, shown: bool) -> None:
+        self._printer = printer
+        self._shown = shown
+        self._steps: SimpleQueue[StepRecord | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="opendiag steps", daemon=True)
 
-    return tell
+    def __enter__(self) -> _Teller:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._steps.put(None)
+        self._thread.join()
+
+    def tell(self, record: StepRecord) -> None:
+        """Called with the pump's lock held."""
+        if self._shown and record.ended is not None:
+            self._steps.put(record)
+
+    def _serve(self) -> None:
+        while (record := self._steps.get()) is not None:
+            took = f"{(record.ended or 0.0) - record.began:8.3f} s"
+            head = f"{record.began:9.3f}  {took}  {record.place:<12}  {record.outcome:<7}  "
+            text = record.text + (f": {record.error}" if record.error else "")
+            if sys.stderr.isatty() and sys.stdout.isatty():
+                sys.stdout.write("\r\x1b[2K")
+            self._printer.hanging(head, text, **({"fg": "red"} if record.outcome == FAILED else {}))
 
 
 def _ends(runner: SequenceRunner) -> dict[str, dict[str, Any]]:
