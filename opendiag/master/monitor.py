@@ -197,6 +197,13 @@ class Monitor:
             if beats:
                 self._restarted(node_id)
 
+    def _booted_by_itself(self, node_id: int) -> None:
+        """Its period may be another one now, or none: it has as long as after a reset on purpose to show it."""
+        life = self.heartbeats.nodes.get(node_id)
+        if life is not None and life.supervised and not life.lost and life.consumer_time_s is not None:
+            self._restarting[node_id] = 1
+            self.heartbeats.supervise(node_id, max(life.consumer_time_s, RESTART_S))
+
     def _restarted(self, node_id: int) -> None:
         self._restarting.pop(node_id, None)
         self._supervise(node_id)
@@ -312,9 +319,10 @@ class Monitor:
         if isinstance(event, BootedUp):
             self._network.started(event.node_id)
             self.emergencies.restarted(event.node_id)
-            # A node that has booted by itself is held to the period it had: it may have lost its configuration.
             if event.node_id in self._restarting or self._consumer_time(event.node_id) is not None:
                 self._restarted(event.node_id)
+            else:
+                self._booted_by_itself(event.node_id)
         elif isinstance(event, StateChanged) and event.before is None:
             life = self.heartbeats.nodes.get(event.node_id)
             if life is not None and not life.supervised:
