@@ -9,7 +9,16 @@ from typing import Any
 _SEQUENCES = {"\x1b[A": "up", "\x1b[B": "down", "\x1bOA": "up", "\x1bOB": "down", "\x1b[5~": "page up"}
 _SEQUENCES |= {"\x1b[C": "right", "\x1b[D": "left", "\x1bOC": "right", "\x1bOD": "left"}
 _SEQUENCES |= {"\x1b[6~": "page down", "\x1b[H": "home", "\x1b[F": "end", "\x1b[1~": "home", "\x1b[4~": "end"}
-_WINDOWS = {"H": "up", "P": "down", "I": "page up", "Q": "page down", "G": "home", "O": "end", "M": "right", "K": "left"}
+_WINDOWS = {
+    "H": "up",
+    "P": "down",
+    "I": "page up",
+    "Q": "page down",
+    "G": "home",
+    "O": "end",
+    "M": "right",
+    "K": "left",
+}
 
 
 class Keys:
