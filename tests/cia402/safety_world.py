@@ -9,12 +9,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import opendiag
-from opendiag.cia402 import homing_plans, mode_change, position_plans, power, torque_plans, velocity_plans
+from opendiag.cia402 import (
+    homing_plans,
+    io_plans,
+    jog,
+    mode_change,
+    motion,
+    position_plans,
+    power,
+    torque_plans,
+    touch_probe,
+    velocity_plans,
+)
 from opendiag.cia402.link import HALT, DriveLink, Timing
 from opendiag.cia402.objects import CONTROLWORD, MODE, QUICK_STOP_OPTION, TARGET_VELOCITY
 from opendiag.cia402.path import Target
 from opendiag.cia402.quirks import KNOWN, SERVOTRONIX, STEPIM
 from opendiag.cia402.states import PdsState
+from opendiag.diagnose.drive_why import why_not
 from opendiag.errors import DriveError, NotAtRest, SdoRefusal
 from opendiag.frame import Frame
 from opendiag.master.clock import Clock, ManualClock
@@ -280,6 +292,17 @@ def unsafe(outcome: Outcome, permitted_before: bool = False) -> list[str]:
     return found
 
 
+def looks(count):
+    """A key that is held for so many looks at it."""
+    left = [count]
+
+    def held():
+        left[0] -= 1
+        return left[0] >= 0
+
+    return held
+
+
 def _plan(name, plan, **what):
     return Call(name, lambda world: world.run(plan(world.link)), **what)
 
@@ -308,11 +331,26 @@ CALLS = [
         _plan(f"set_mode {mode}", lambda link, mode=mode: mode_change.set_mode(link, mode))
         for mode in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 127, -1, -128, "pp", "csp", "ppp", 4711, "")
     ),
+    *(
+        Call(
+            f"why not {wanted}",
+            lambda world, wanted=wanted: world.run(why_not(world.link, wanted, world.network.watch)),
+        )
+        for wanted in ("operation enabled", "motion")
+    ),
+    _plan("brake on", lambda link: io_plans.set_brake(link, True)),
+    _plan("brake off", lambda link: io_plans.set_brake(link, False)),
+    _plan("touch probe", lambda link: touch_probe.capture(link, timeout_s=0.05)),
 ]
 
 
-def _motion(name, plan):
-    return _plan(name, plan, keeps=True, moves=True)
+def _motion(name, plan, **what):
+    return _plan(name, plan, keeps=True, moves=True, **what)
+
+
+def _stopped_by_the_key(name, plan):
+    """A jog ends with the drive disabled; one that is refused has written nothing."""
+    return _motion(name, plan, stops=True)
 
 
 #: Motions of a drive that is enabled; in every other state they must leave it alone.
@@ -324,6 +362,10 @@ MOTIONS = [
     _motion("torque", lambda link: torque_plans.apply(link, 100, timeout_s=1.0)),
     _motion("home", lambda link: homing_plans.home(link, 35, timeout_s=3.0)),
     _motion("home for ever", lambda link: homing_plans.home(link, 17, timeout_s=1.0)),
+    _motion("stop", lambda link: motion.stop(link, timeout_s=1.0)),
+    _motion("run for", lambda link: velocity_plans.run_for(link, 3000, 0.1)),
+    _stopped_by_the_key("jog", lambda link: jog.jog(link, 3000, looks(20))),
+    _stopped_by_the_key("jog by steps", lambda link: jog.jog(link, 3000, looks(20), step=200)),
 ]
 
 __all__ = ["CALLS", "HALT", "MOTIONS", "NODE", "Call", "Outcome", "Refusal", "World", "energising", "play", "unsafe"]
