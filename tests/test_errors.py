@@ -38,6 +38,7 @@ from opendiag.errors import (
     NotDone,
     NotEnabled,
     NotPermitted,
+    NoValueYet,
     ObjectNotFound,
     OpenDiagError,
     OutsideLimits,
@@ -304,7 +305,7 @@ EXAMPLES = [
         TimeoutError,
         OpenDiagError,
         {"node_id": 5, "pdo": "TPDO1", "can_id": "185", "waited_s": 1.0},
-        ["TPDO1 of node 5 (CAN-ID 185h) did not come within 1 s", "pdo why"],
+        ["TPDO1 of node 5 (CAN-ID 185h) did not come within 1 s", "`opendiag pdo why 5 tpdo 1`"],
     ),
     (
         NmtStateNotReached("start (enter operational)", "OPERATIONAL", {7: None, 5: "PRE-OPERATIONAL"}, 1.5),
@@ -314,6 +315,20 @@ EXAMPLES = [
         ["within 1.5 s after the NMT command start", "node 5 told PRE-OPERATIONAL, node 7 told nothing", "1001h"],
     ),
     (NotDone(1.5), TimeoutError, OpenDiagError, {"waited_s": 1.5}, ["not done after 1.5 s; it goes on"]),
+    (
+        NotDone(1.5, "BootedUp of node 5"),
+        TimeoutError,
+        OpenDiagError,
+        {"waited_s": 1.5, "event": "BootedUp of node 5"},
+        ["BootedUp of node 5 did not come within 1.5 s"],
+    ),
+    (
+        NoValueYet("6040:00 Controlword", "RPDO1 of node 5"),
+        KeyError,
+        OpenDiagError,
+        {"what": "6040:00 Controlword", "pdo": "RPDO1 of node 5"},
+        ["6040:00 Controlword in RPDO1 of node 5 has no value yet", "load()"],
+    ),
     (SdoRefusal(0x06020000), OpenDiagError, OpenDiagError, {"code": 0x06020000}, ["SDO abort 0602 0000"]),
     (
         ValueRefused("6060:00 Modes of operation", "200 is above 127"),

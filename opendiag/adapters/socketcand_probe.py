@@ -1,9 +1,13 @@
-"""Asks a socketcand server whether it is there, before python-can's client does, which knows no end of waiting."""
+"""Asks a socketcand server whether it is there, before python-can's client does, which knows no end of waiting.
+
+And sees when the server has gone, which that client takes for a silent bus.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import re
+import select
 import socket
 
 from opendiag.adapters.socketcand_codec import GREETING, OK
@@ -29,6 +33,17 @@ def probe(host: str, port: int, channel: str, timeout_s: float = 2.0) -> None:
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise AdapterNotFound(where, f"{reason}: is the server running, and its address right?") from error
+
+
+def has_ended(bus: object) -> bool:
+    """The server has closed the connection of this bus of python-can, and all it sent was read."""
+    connection = getattr(bus, "_SocketCanDaemonBus__socket", None)
+    if connection is None:
+        return False
+    try:
+        return bool(select.select([connection], [], [], 0)[0]) and not connection.recv(1, socket.MSG_PEEK)
+    except (OSError, ValueError):  # reset by the server, or closed here
+        return True
 
 
 def _answer(connection: socket.socket) -> bytes:

@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from opendiag.aio.bridge import Awaited, Bridge, only_sleep
 from opendiag.aio.node import AsyncNode
+from opendiag.aio.node_services import AsyncNmt
 from opendiag.aio.streams import Stream
 from opendiag.dictionary.datatypes import Value
 from opendiag.dictionary.library import Library
 from opendiag.dictionary.model import ObjectDictionary
 from opendiag.errors import AdapterClosed, NotDone, OpenDiagError, SdoError, SdoProtocolError, WireError
 from opendiag.frame import Frame
+from opendiag.master.arguments import kind_text
 from opendiag.master.clock import Clock
 from opendiag.master.connect import connect as connect_blocking
+from opendiag.master.events import sorted_out
 from opendiag.master.network import Dictionaries, Item, Network
+from opendiag.master.node_nmt import NetworkNmt
 from opendiag.master.scan import NetworkScan
 from opendiag.master.variable import NodeVariable
 from opendiag.services.plans import Gather, Plan, SdoRead, Together
@@ -189,6 +193,11 @@ class AsyncNetwork:
             where = variable.node.node_id, variable.index, variable.subindex
             raise SdoProtocolError(*where, "read", error.reason) from error
 
+    @property
+    def nmt(self) -> AsyncNmt[NetworkNmt]:
+        """Commands to all nodes."""
+        return AsyncNmt(self, lambda: self.network.nmt)
+
     # --- plans and time ---
 
     async def run(self, plan: Plan[T]) -> T:
@@ -228,14 +237,14 @@ class AsyncNetwork:
         node_id: int | None = None,
     ) -> Any:
         """The next event of this class, or that this function agrees to. Raise NotDone, AdapterError."""
-        kinds = wanted if isinstance(wanted, tuple) else (wanted,) if isinstance(wanted, type) else ()
+        kinds, suits = sorted_out(wanted)
         clock = self.network.clock
         until = None if timeout_s is None else clock.now() + timeout_s
         async with self.events(*kinds, node_id=node_id) as events:
             while (event := await events.get(None if until is None else until - clock.now())) is not None:
-                if isinstance(wanted, (type, tuple)) or wanted(event):
+                if suits(event):
                     return event
-        raise NotDone(timeout_s or 0.0)
+        raise NotDone(timeout_s or 0.0, kind_text(wanted, node_id))
 
     async def scan(self, addresses: Iterable[int] = range(1, 128), **options: Any) -> ScanResult:
         """As `Network.scan`."""

@@ -8,14 +8,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeVar
 
 from opendiag.aio.bridge import Awaited
+from opendiag.aio.node_services import AsyncNodeEmcy, AsyncNodeNmt
 from opendiag.aio.streams import Stream
 from opendiag.dictionary import names
 from opendiag.dictionary.datatypes import Value
-from opendiag.errors import ObjectNotFound, SdoTimeout
+from opendiag.errors import ObjectNotFound, PdoTimeout, SdoTimeout
+from opendiag.findings import Finding
+from opendiag.master.arguments import checked_key, checked_node_id
 from opendiag.master.node import Node, Progress, ask_identity
 from opendiag.master.node_pdo import Mappable, Pdo, PdoParameters, PdoSample, Rpdo, Tpdo
 from opendiag.master.transfers import PendingTransfer
 from opendiag.master.variable import NodeVariable
+from opendiag.wire.cob_id import CobId
 from opendiag.wire.pdo import MAX_PDOS
 
 if TYPE_CHECKING:
@@ -29,8 +33,7 @@ class AsyncNode:
     """Made by ``net[101]``. ``node`` is the blocking one: what it knows of the device is known here too."""
 
     def __init__(self, net: AsyncNetwork, node_id: int) -> None:
-        if not 1 <= node_id <= 127:
-            raise ValueError(f"node-ID {node_id} is outside 1..127")
+        checked_node_id(node_id)
         self.net = net
         self.node_id = node_id
 
@@ -51,6 +54,7 @@ class AsyncNode:
 
         Nothing is looked up yet: a name that nobody knows raises ObjectNotFound when the object is used.
         """
+        checked_key(key)
         return AsyncVariable(self, key)
 
     async def upload(
@@ -106,6 +110,16 @@ class AsyncNode:
     def pdo(self) -> AsyncNodePdo:
         """Its PDOs."""
         return AsyncNodePdo(self)
+
+    @property
+    def nmt(self) -> AsyncNodeNmt:
+        """Commands to it, its NMT state, its heartbeat."""
+        return AsyncNodeNmt(self.net, lambda: self.node.nmt)
+
+    @property
+    def emcy(self) -> AsyncNodeEmcy:
+        """The errors that it reports."""
+        return AsyncNodeEmcy(self.net, lambda: self.node.emcy)
 
     async def identify(self) -> None:
         """Choose the dictionary by what the node says of itself, if it has none yet. Raise SdoTimeout, AdapterError."""
@@ -221,6 +235,23 @@ class AsyncPdo(Generic[AnyPdo]):
         With ``async with`` the block begins when that is done.
         """
         return Stream(self.node.net.bridge, lambda put: self.pdo.subscribe(put), slow=True)
+
+    async def wait(self: AsyncPdo[Tpdo], timeout_s: float) -> PdoSample:
+        """As `Tpdo.wait`. Raise PdoTimeout, AdapterError."""
+        async with self.samples() as samples:
+            sample = await samples.get(timeout_s)
+        if sample is None:
+            pdo = self.pdo
+            raise PdoTimeout(self.node.node_id, pdo.name, pdo.known.cob.text, timeout_s)
+        return sample
+
+    async def request(self: AsyncPdo[Tpdo], timeout_s: float = 0.5) -> PdoSample:
+        """As `Tpdo.request`."""
+        return await self.node.net.call(lambda: self.pdo.request(timeout_s))
+
+    async def why(self, listen_s: float = 1.5, expected: CobId | None = None) -> list[Finding]:
+        """As `Pdo.why`. Cancelling does not end it: it goes on on a thread."""
+        return await self.node.net.call(lambda: self.pdo.why(listen_s, expected))
 
     async def map(self, objects: Iterable[Mappable] | None, **settings: Any) -> PdoParameters:
         """As `Pdo.map`. Cancelling does not break it off: it is finished, or put back, on a thread."""

@@ -177,10 +177,14 @@ class CyclicMotion:
 
     def drop_all(self) -> list[Frame]:
         """The last frames: a quick stop for everybody who can be told by PDO."""
-        for axis in self.axes:
+        frames = []
+        for number, axis in enumerate(self.axes):
             axis.drop()
+            frames.append(axis.word_frame())
+            if axis.pdos.word_rides_along:  # the one that lies in the drive, for the next SYNC, energises
+                frames.append(axis.set_point_frame(self._set_points[number]))
         self.phase = Phase.RESTING
-        return [frame for axis in self.axes if (frame := axis.word_frame()) is not None]
+        return [frame for frame in frames if frame is not None]
 
     def fail(self, axis: CyclicAxis, trouble: Trouble, now: float, value: int = 0) -> None:
         """Stop because of this axis."""

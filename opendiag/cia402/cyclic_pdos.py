@@ -31,7 +31,7 @@ from opendiag.dictionary.datatypes import is_signed
 from opendiag.errors import AdapterError, PdoMappingRefused, SdoAborted, SdoError, UnknownTarget, ValueRefused
 from opendiag.services.pdo_parameters import AT_SYNC, EVENT_DRIVEN, PdoParameters
 from opendiag.services.pdo_plans import MAX_PDO_BITS, PdoSettings, map_pdo, read_pdo
-from opendiag.services.plans import Plan, SdoRead
+from opendiag.services.plans import Gather, Plan, SdoRead
 from opendiag.wire.nmt import NmtState
 from opendiag.wire.pdo import MappingEntry
 
@@ -40,6 +40,8 @@ CYCLE_PERIOD = 0x1006
 _LOOKED_AT, _AXIS_STEP = 4, 64
 _EVERY_SYNC, _AT_ONCE = 1, 255
 _CALM_CYCLES, _CALM_MOST_S = 10, 0.05
+#: So often putting everything back may be broken off, and is gone on with.
+_CLEAN_UPS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,18 +291,35 @@ def put_back(setup: Setup) -> Plan[None]:
     """Everything as it was, the last change first. What the device does not let back is told in ``notes``."""
     try:
         while setup.held:
-            pdo = setup.held.pop()
+            pdo = setup.held[-1]
             what = pdo.name
             yield from _restore(setup, pdo)
+            setup.held.pop()  # not before: it may be broken off, and gone on with
         while setup.values:
-            index, subindex, value = setup.values.pop()
+            index, subindex, value = setup.values[-1]
             what = f"{index:04X}:{subindex:02X}"
             with _noted(setup, what):
                 yield from setup.link.write(index, value, subindex)
+            setup.values.pop()
     except (SdoError, AdapterError) as error:  # it does not answer: the rest is not tried
         setup.notes.append(f"{what} could not be put back, and nothing after it: {error}")
         setup.held.clear()
         setup.values.clear()
+
+
+def put_all_back(setups: Sequence[Setup]) -> Plan[None]:
+    """As `put_back`, of several drives side by side. What breaks it off is raised when it is done."""
+    interruption: BaseException | None = None
+    for _ in range(_CLEAN_UPS):
+        try:
+            yield Gather(tuple(put_back(setup) for setup in setups))
+            break
+        except GeneratorExit:
+            raise
+        except BaseException as thrown:
+            interruption = interruption or thrown
+    if interruption is not None:
+        raise interruption
 
 
 def _restore(setup: Setup, pdo: PdoParameters) -> Plan[None]:
@@ -353,5 +372,9 @@ def _set(setup: Setup, index: int, subindex: int, value: int) -> Plan[None]:
     before = yield from setup.link.read_if_there(index, subindex)
     if before is None or before == value:
         return
-    yield from setup.link.write(index, value, subindex)
-    setup.values.append((index, subindex, before))
+    setup.values.append((index, subindex, before))  # before it is done: a lost answer does not say that it was not
+    try:
+        yield from setup.link.write(index, value, subindex)
+    except SdoAborted:
+        setup.values.pop()
+        raise

@@ -36,6 +36,9 @@ from opendiag.services.plans import Plan, Sleep
 _RESULT = BIT_13 | BIT_12 | REACHED
 #: Counts by which the position may miss the offset after a homing on the spot.
 _FLICKER = 4
+#: So long after 6061h, bits 10, 12 and 13 may still be those of the mode before: a result that comes up late, and is of
+#: an earlier homing, must not be taken for that of this one.
+_MODE_BITS_S = 0.02
 
 
 def home(
@@ -50,7 +53,9 @@ def home(
 ) -> Plan[int]:
     """Find the home position. Gives the position afterwards. What is None stays as the device has it.
 
-    ``offset`` is the position that home gets (607Ch), ``speeds`` those to search the switch and the zero (6099h).
+    ``offset`` is written to 607Ch: by most drives it is the position that home gets, by others that position is
+    ``-offset`` (zero = home + offset, as older editions of CiA 402 draw it); what comes back is what the drive shows.
+    ``speeds`` are those to search the switch and the zero (6099h).
     Raise UnknownTarget for a method that the drive does not list, OutsideLimits, NotEnabled, DriveFault, ModeRefused,
     HomingFailed, MotionTimeout, SdoError.
     """
@@ -108,7 +113,8 @@ def _home(
     watch: Watch | None,
 ) -> Plan[int]:
     what = f"homing by method {method} ({method_text(method)})"
-    yield from enter_mode(link, Mode.HM)
+    if (yield from enter_mode(link, Mode.HM)):
+        yield Sleep(_MODE_BITS_S)
     if link.controlword & MODE_BITS:
         yield from link.change(clear_bits=MODE_BITS, during=what)
     yield from link.write(HOMING_METHOD, method)
@@ -148,7 +154,8 @@ def _begin(link: DriveLink, what: str, method: int, before: int, patience: Patie
 
 def _is_home(link: DriveLink) -> Plan[bool]:
     offset = (yield from link.read_if_there(HOME_OFFSET)) or 0
-    return abs((yield from link.read(POSITION)) - offset) <= _FLICKER
+    position = yield from link.read(POSITION)
+    return min(abs(position - offset), abs(position + offset)) <= _FLICKER  # drives differ in its sign
 
 
 def _follow(link: DriveLink, what: str, patience: Patience, watch: Watch | None) -> Plan[None]:

@@ -99,8 +99,9 @@ def _check(link: DriveLink, profile: tuple[int, int | None, int | None], step: i
     velocity = profile[0] if step is None else abs(profile[0])
     yield from check_profile(link, velocity, profile[1], profile[2], (first, ACCELERATION, DECELERATION))
     if step is not None:
-        if step <= 0:
-            raise MotionFailed(link.node_id, _WHAT, f"a step of {step} leads nowhere; nothing was sent")
+        if step <= 0 or not profile[0]:
+            what = f"a step of {step}" if step <= 0 else "a velocity of 0"
+            raise MotionFailed(link.node_id, _WHAT, f"{what} leads nowhere; nothing was sent")
         yield from _next_target(link, profile[0], step)
 
 

@@ -15,8 +15,9 @@ from opendiag.errors import LimitReached, OutsideLimits
 from opendiag.services.plans import Now, Plan
 
 _WHOSE = "which this script set as its limit"
-#: A motion at the limit overshoots it a little, and measuring a velocity flickers.
-_OVERSHOOT = 1.1
+#: A motion at the limit overshoots it a little, and measuring a velocity or a current flickers. The window of the
+#: position may be left by that part of its width.
+_OVERSHOOT, _STRAY = 1.1, 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class Limits:
     ``position`` is a window, as in (-1, 5) or ("-10 mm", "80 mm"). ``velocity``, ``acceleration`` and ``current`` are
     magnitudes. ``time_s`` is for each motion. None: no limit.
 
-    While the motor moves they act after the fact: beyond the window it still needs its stopping distance.
+    While the motor moves they act after the fact, and with some room for overshoot and flicker: 1 % of the window's
+    width, 10 % of a velocity or a current. Beyond that it still needs its stopping distance.
     """
 
     position: tuple[float | str, float | str] | None = None
@@ -111,16 +113,17 @@ class ScriptLimits:
         if self.time_s is not None and began is not None and (yield Now()) - began > self.time_s:
             raise LimitReached(link.node_id, what, f"it takes longer than {self.time_s:g} s, {_WHOSE}")
         if self.position is not None:
-            counts = yield from link.read(POSITION)
-            if not self.position[0] <= counts <= self.position[1]:
+            counts = yield from link.read(POSITION, 0, link.timing.answer_s)
+            room = _STRAY * (self.position[1] - self.position[0])
+            if not self.position[0] - room <= counts <= self.position[1] + room:
                 self._left(link, what, "position", counts, self.position[counts > self.position[1]])
         if self.velocity is not None:
-            counts = yield from link.read(VELOCITY)
+            counts = yield from link.read(VELOCITY, 0, link.timing.answer_s)
             if abs(counts) > self.velocity * _OVERSHOOT:
                 self._left(link, what, "velocity", counts, self.velocity)
         if self.current is not None:
             counts = yield from self._current(link)
-            if abs(counts) > self.current:
+            if abs(counts) > self.current * _OVERSHOOT:
                 self._left(link, what, "current", counts, self.current)
 
     def _current(self, link: DriveLink) -> Plan[int]:

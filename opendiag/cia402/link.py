@@ -8,7 +8,7 @@ comes while the drive is being enabled wins, whichever thread it comes from.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,7 +61,8 @@ class Timing:
     look_s: float = 0.008
 
 
-_STOPS = (Command.QUICK_STOP, Command.DISABLE_VOLTAGE)
+#: Commands that nothing else may keep waiting.
+STOPS = (Command.QUICK_STOP, Command.DISABLE_VOLTAGE)
 
 
 class Words(Protocol):
@@ -84,13 +85,14 @@ class SdoWords:
         self._urgent = urgent
 
     def read_status(self, link: DriveLink, timeout_s: float | None) -> Plan[int]:
-        raw = yield SdoRead(link.node_id, link.index(STATUSWORD), 0, timeout_s, self._urgent)
+        urgent = self._urgent or link.hurry
+        raw = yield SdoRead(link.node_id, link.index(STATUSWORD), 0, timeout_s, urgent)
         if len(raw) < 2:
             raise WireError("a statusword has 2 bytes", raw)
         return int.from_bytes(raw[:2], "little")
 
     def write_control(self, link: DriveLink, word: int, timeout_s: float | None) -> Plan[None]:
-        urgent = self._urgent or controlword_command(word) in _STOPS
+        urgent = self._urgent or link.hurry or controlword_command(word) in STOPS
         yield SdoWrite(link.node_id, link.index(CONTROLWORD), 0, word.to_bytes(2, "little"), timeout_s, urgent)
 
 
@@ -102,6 +104,8 @@ class DriveLink:
     it. ``stops`` counts what ended the leave to energise, ``writes`` the controlwords. ``at_rest`` is what the last
     `make_safe` came to; None while it runs, and before. ``still_window`` is how far the position may stray at
     standstill, in its own counts, None where that is not known; ``still_speed`` what the velocity may show then.
+    ``on_rest`` is called when bringing it to rest begins, with the error that it is for, if there is one.
+    ``hurry``: the drive is being stopped, so that whatever is asked goes before other transfers with the node.
     """
 
     def __init__(
@@ -130,8 +134,10 @@ class DriveLink:
         self.stops = 0
         self.writes = 0
         self.at_rest: bool | None = None
+        self.on_rest: Callable[[BaseException | None], None] = lambda error: None
         self.still_window: int | None = None
         self.still_speed = STILL_SPEED
+        self._hurries = 0
         self._leave = False
         self._leave_since: float | None = None
         self.statusword: int | None = None
@@ -172,11 +178,24 @@ class DriveLink:
         self.stops += 1
         self._leave = False
 
+    @contextlib.contextmanager
+    def in_a_hurry(self) -> Iterator[None]:
+        """While the drive is being stopped; several plans may do that at once."""
+        self._hurries += 1
+        try:
+            yield
+        finally:
+            self._hurries -= 1
+
+    @property
+    def hurry(self) -> bool:
+        return self._hurries > 0
+
     # --- objects ---
 
     def read(self, index: int, subindex: int = 0, timeout_s: float | None = None) -> Plan[int]:
         """An object as an integer, signed as its type is. Raise SdoError, WireError."""
-        raw = yield SdoRead(self.node_id, self.index(index), subindex, timeout_s)
+        raw = yield SdoRead(self.node_id, self.index(index), subindex, timeout_s, self.hurry)
         variable = self._variable(index, subindex)
         if variable is not None:
             value = decode_value(variable.data_type, raw)
@@ -199,7 +218,7 @@ class DriveLink:
         if variable is None:
             raise WireError(f"the type of {index:04X}:{subindex:02X} is not known")
         raw = encode_value(variable.data_type, value)
-        yield SdoWrite(self.node_id, self.index(index), subindex, raw, timeout_s)
+        yield SdoWrite(self.node_id, self.index(index), subindex, raw, timeout_s, self.hurry)
 
     def write_if_there(self, index: int, value: Value, subindex: int = 0) -> Plan[bool]:
         """False where the drive has no such object."""

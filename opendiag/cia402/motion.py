@@ -48,6 +48,7 @@ _NEGATIVE_LIMIT, _POSITIVE_LIMIT = 1, 2
 FLICKER = 2
 #: Seconds without progress after which its reason is looked for.
 _DOUBT_S = 0.1
+_HALTED = "halt is set (controlword bit 8): clear it, and what it holds goes on, or disable the drive; nothing was sent"
 #: What the checks of a motion raise; nothing has been sent by then.
 REFUSED = (OutsideLimits, UnknownTarget, NotEnabled, DriveFault, MotionFailed)
 
@@ -73,7 +74,7 @@ def ready(link: DriveLink, what: str) -> Plan[None]:
     """Only an enabled drive without halt can move. Raise NotEnabled, DriveFault, MotionFailed."""
     yield from link.check_enabled()
     if link.controlword & HALT:
-        raise MotionFailed(link.node_id, what, "halt is set (controlword bit 8): clear it first; nothing was sent")
+        raise MotionFailed(link.node_id, what, _HALTED)
 
 
 def look(link: DriveLink, during: str, watch: Watch | None = None) -> Plan[int]:
@@ -196,8 +197,9 @@ def stop(link: DriveLink, timeout_s: float | None = None, watch: Watch | None = 
 
     Raise NotEnabled, DriveFault, MotionTimeout, SdoError; the drive is at rest then.
     """
-    yield from safely(link, link.check_enabled(), leave=REFUSED)
-    return (yield from safely(link, _stop(link, timeout_s, watch)))
+    with link.in_a_hurry():
+        yield from safely(link, link.check_enabled(), leave=REFUSED)
+        return (yield from safely(link, _stop(link, timeout_s, watch)))
 
 
 def _stop(link: DriveLink, timeout_s: float | None, watch: Watch | None) -> Plan[int]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from opendiag.cia402.link import HALT, KEPT, DriveLink, SdoWords
+from opendiag.cia402.link import HALT, KEPT, STOPS, DriveLink, SdoWords
 from opendiag.cia402.path import COMMAND_WORDS, energises
-from opendiag.cia402.states import Command, PdsState, pds_state
+from opendiag.cia402.states import Command, PdsState, controlword_command, pds_state
 from opendiag.frame import Frame
 from opendiag.services.plans import Now, Plan
 
@@ -189,7 +189,7 @@ class PdoWords:
     """For a `DriveLink` while its axis goes cyclically: the statusword of the last SYNC, if it is not too old.
 
     One older than ``max_age_s`` is never believed: the drive is asked by SDO then. The controlword goes by SDO, which
-    confirms it, unless every set-point carries one.
+    confirms it, unless every set-point carries one; one that stops goes by SDO in any case, as SYNC may have ended.
     """
 
     def __init__(self, axis: CyclicAxis, max_age_s: float) -> None:
@@ -212,5 +212,6 @@ class PdoWords:
         return (yield from self._sdo.read_status(link, timeout_s))
 
     def write_control(self, link: DriveLink, word: int, timeout_s: float | None) -> Plan[None]:
-        if not (self.running and self._axis.pdos.word_rides_along):
+        rides = self.running and self._axis.pdos.word_rides_along
+        if not rides or controlword_command(word) in STOPS:
             yield from self._sdo.write_control(link, word, timeout_s)

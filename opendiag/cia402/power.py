@@ -115,7 +115,8 @@ def reach(link: DriveLink, target: Target | str) -> Plan[None]:
     link.revoke()
     writes = link.writes
     try:
-        yield from _walk(link, wanted, link.stops)
+        with link.in_a_hurry():
+            yield from _walk(link, wanted, link.stops)
     except GeneratorExit:
         raise
     except BaseException as error:
@@ -250,20 +251,21 @@ def disable(link: DriveLink) -> Plan[None]:
     what was thrown in from outside; AdapterError.
     """
     link.revoke()
-    try:
-        yield from link.status()
-        if link.state in (S.FAULT, S.SWITCH_ON_DISABLED, S.NOT_READY_TO_SWITCH_ON):
-            yield from link.command(C.DISABLE_VOLTAGE)  # nothing stays asked for
-        else:
-            yield from _walk(link, Target.SWITCH_ON_DISABLED, link.stops)
-    except GeneratorExit:
-        raise
-    except BaseException as error:
-        yield from _disabled_after(link, error)
+    with link.in_a_hurry():
+        try:
+            yield from link.status()
+            if link.state in (S.FAULT, S.SWITCH_ON_DISABLED, S.NOT_READY_TO_SWITCH_ON):
+                yield from link.command(C.DISABLE_VOLTAGE)  # nothing stays asked for
+            else:
+                yield from _walk(link, Target.SWITCH_ON_DISABLED, link.stops)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            yield from _disabled_after(link, error)
 
 
 def _disabled_after(link: DriveLink, error: BaseException) -> Plan[None]:
-    at_rest, interruption = yield from bring_to_rest(link)
+    at_rest, interruption = yield from bring_to_rest(link, error)
     for thrown in (error, interruption):
         if thrown is not None and not isinstance(thrown, Exception):
             raise thrown
@@ -282,15 +284,16 @@ def quick_stop(link: DriveLink) -> Plan[PdsState]:
     to rest in every other way there is. Raise StateNotReached, SdoError, NotAtRest.
     """
     link.revoke()
-    try:
-        yield from link.command(C.QUICK_STOP)
-        text = f"{S.QUICK_STOP_ACTIVE.value} or {S.SWITCH_ON_DISABLED.value}"
-        return (yield from await_any(link, _STOPPED, text, link.timing.state_s))
-    except GeneratorExit:
-        raise
-    except BaseException as error:
-        yield from rest_after(link, error)
-        raise
+    with link.in_a_hurry():
+        try:
+            yield from link.command(C.QUICK_STOP)
+            text = f"{S.QUICK_STOP_ACTIVE.value} or {S.SWITCH_ON_DISABLED.value}"
+            return (yield from await_any(link, _STOPPED, text, link.timing.state_s))
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            yield from rest_after(link, error)
+            raise
 
 
 def halt(link: DriveLink, on: bool = True) -> Plan[None]:
@@ -301,7 +304,8 @@ def halt(link: DriveLink, on: bool = True) -> Plan[None]:
     """
     try:
         if on:
-            yield from link.change(set_bits=HALT, during="it was to halt")
+            with link.in_a_hurry():
+                yield from link.change(set_bits=HALT, during="it was to halt")
         else:
             yield from link.change(clear_bits=HALT, during="halt was to be cleared")
     except (GeneratorExit, NotEnabled, NotPermitted, DriveFault):

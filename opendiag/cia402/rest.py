@@ -56,7 +56,7 @@ def rest_after(link: DriveLink, error: BaseException) -> Plan[None]:
     Only a DriveError has room for that note: for another of ours, raise NotAtRest when the drive does not confirm it;
     what is no error of ours (Ctrl-C, an exit) is never replaced: ``link.at_rest`` tells.
     """
-    at_rest, interruption = yield from bring_to_rest(link)
+    at_rest, interruption = yield from bring_to_rest(link, error)
     if isinstance(error, DriveError):
         error.at_rest = at_rest
     elif not at_rest and isinstance(error, Exception):
@@ -79,16 +79,20 @@ class _Effort:
     told: list[NmtCommand] = field(default_factory=list)
 
 
-def bring_to_rest(link: DriveLink) -> Plan[tuple[bool, BaseException | None]]:
+def bring_to_rest(
+    link: DriveLink, because: BaseException | None = None
+) -> Plan[tuple[bool, BaseException | None]]:
     """As `make_safe`; what was thrown in meanwhile comes out as the second value."""
     link.revoke()
     link.at_rest = None
+    link.on_rest(because)
     effort = _Effort(link.timing.answer_s)
     interruption: BaseException | None = None
     at_rest: bool | None = None
     for _ in range(_MOST):
         try:
-            at_rest = yield from _attempt(link, effort)
+            with link.in_a_hurry():
+                at_rest = yield from _attempt(link, effort)
             effort.failed = True
         except GeneratorExit:  # abandoned: nothing may be sent any more
             link.at_rest = False

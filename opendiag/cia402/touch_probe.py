@@ -5,12 +5,13 @@ A capture never moves anything and never stops anything: run it beside a motion 
 
 from __future__ import annotations
 
+import contextlib
 from enum import Enum
 
 from opendiag.cia402.link import DriveLink
 from opendiag.cia402.motion import Watch
 from opendiag.cia402.objects import PROBE_FUNCTION, PROBE_STATUS
-from opendiag.errors import MotionFailed, MotionTimeout, UnknownTarget
+from opendiag.errors import AdapterError, MotionFailed, MotionTimeout, SdoError, UnknownTarget, WireError
 from opendiag.services.plans import Now, Plan, Sleep
 
 _ON, _CONTINUOUS, _INDEX_PULSE, _POSITIVE, _NEGATIVE = 0x01, 0x02, 0x04, 0x10, 0x20
@@ -92,16 +93,30 @@ def capture(
 
     Raise UnknownTarget, MotionTimeout, MotionFailed, SdoError; none of them touches the state of the drive.
     """
+    value_of(link, probe, edge)
+    try:
+        position = yield from _capture(link, probe, edge, source, timeout_s, watch)
+    except GeneratorExit:
+        raise
+    except BaseException:  # it is not left switched on, whatever it was
+        with contextlib.suppress(SdoError, WireError, AdapterError):
+            yield from disarm(link, probe)
+        raise
+    yield from disarm(link, probe)
+    return position
+
+
+def _capture(
+    link: DriveLink, probe: int, edge: str, source: ProbeSource, timeout_s: float, watch: Watch | None
+) -> Plan[int]:
     yield from arm(link, probe, edge, source=source)
     began = yield Now()
     while (position := (yield from captured(link, probe, edge))) is None:
         if watch is not None:
             yield from watch(link)
         if (yield Now()) - began >= timeout_s:
-            yield from disarm(link, probe)
             raise MotionTimeout(link.node_id, f"touch probe {probe}", f"no {edge} edge within {timeout_s:g} s")
         yield Sleep(link.timing.poll_s)
-    yield from disarm(link, probe)
     return position
 
 

@@ -64,10 +64,13 @@ def run_for(
     deceleration: int | None = None,
     watch: Watch | None = None,
 ) -> Plan[int]:
-    """Turn at this velocity for so long, counted from when it is reached, then stop. Gives the last one measured."""
+    """Turn at this velocity for so long, counted from when it is reached, then stop. Gives the last one measured.
+
+    What keeps it from stopping so, a halt for instance, is made up for by bringing the drive to rest.
+    """
     yield from run(link, velocity, acceleration=acceleration, deceleration=deceleration, watch=watch)
     measured = yield from safely(link, _stay(link, f"a velocity of {velocity}", velocity, seconds, watch))
-    yield from stop(link, watch=watch)
+    yield from safely(link, stop(link, watch=watch))
     return measured
 
 

@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -23,8 +24,9 @@ EXIT_FINDINGS = 1
 EXIT_USAGE = 2
 EXIT_BUS = 3
 EXIT_SDO = 4
-#: As a shell reports a program that Ctrl-C ended.
+#: As a shell reports a program that Ctrl-C ended, and one that SIGPIPE did.
 EXIT_INTERRUPTED = 130
+EXIT_NOBODY_READS = 141
 
 #: Section -> command -> help line, which stand here so that `--help` loads no command.
 SECTIONS = {
@@ -73,8 +75,18 @@ COMMANDS = {name: text for section in SECTIONS.values() for name, text in sectio
 _PREFIX = re.compile(r"^Invalid value(?: for '?(--?[\w-]+)[^:]*)?: ")
 
 
+class _NobodyReads(Exception):
+    """Who reads our output has gone. click would end with 1, which means findings here."""
+
+
 class _LazyGroup(click.Group):
     """Imports a command's module when it is called, not before."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _NobodyReads from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -106,7 +118,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point of `opendiag`. Every error becomes one sentence on stderr and an exit code."""
     extra: dict[str, Any] = {"color": False} if os.environ.get("NO_COLOR") else {}
     if arguments is None and hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly when the reader of our output does (`| head`)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # it would end us for any socket that somebody else closes
         signal.signal(signal.SIGTERM, _terminated)  # as Ctrl-C: a device in the middle of a transfer is told
     try:
         app.main(args=arguments, prog_name="opendiag", standalone_mode=False, **extra)
@@ -128,10 +140,21 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(str(error), code=EXIT_USAGE if isinstance(error, ValueError) else EXIT_FINDINGS)
     except OpenDiagError as error:
         _fail(str(error))
+    except (_NobodyReads, BrokenPipeError):  # `| head`: a quiet end
+        if arguments is None:
+            _to_nowhere()
+            with suppress(BrokenPipeError):  # `2>&1 | head`: the notes went there too
+                sys.stderr.flush()
+        sys.exit(EXIT_NOBODY_READS)
     except OSError as error:
-        if error.filename is None and arguments is None:  # stdout itself; what it still holds has nowhere to go
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.filename is None and arguments is None:
+            _to_nowhere()
         _fail(f"{error.filename or 'output'}: {(error.strerror or str(error)).lower()}")
+
+
+def _to_nowhere() -> None:
+    """What stdout still holds cannot be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _terminated(number: int, stack: object) -> None:

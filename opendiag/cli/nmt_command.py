@@ -13,9 +13,11 @@ from opendiag.cli import EXIT_FINDINGS, live, output
 from opendiag.cli.nmt_watch import watch
 from opendiag.cli.options import node_id
 from opendiag.cli.verbs import verb_argument
+from opendiag.diagnose.situation import listed
 from opendiag.errors import SdoError, WireError
 from opendiag.frame import Frame
 from opendiag.master.network import Network
+from opendiag.master.node_nmt import HEARTBEAT, heartbeat_wait_s, may_ask, told_period
 from opendiag.master.streams import FrameStream
 from opendiag.master.transfers import PendingTransfer
 from opendiag.services.nmt import TOLD_AFTER, command_frame
@@ -32,15 +34,12 @@ _VERBS = {
 _ALL_VERBS = (*_VERBS, "watch")
 _RESETS = (NmtCommand.RESET_NODE, NmtCommand.RESET_COMMUNICATION)
 _ERROR_CONTROL = 0x700
-_HEARTBEAT = 0x1017
 #: A node that has told nothing by then is asked whether it has a heartbeat at all.
 _ASK_AFTER_S = 0.1
 _LOOK_S = 0.02
 _USUAL_S = 3.0
 #: Devices of a simulated bus boot when it is opened; that is no answer.
 _SETTLE_S = 0.002
-#: A heartbeat of the period in 1017h is waited for so many periods, and a bit longer.
-_PERIODS, _MARGIN_S = 1.5, 0.1
 
 
 @click.command(short_help="Start, stop and reset nodes.")
@@ -174,21 +173,24 @@ class _Order:
             result = None if frame is None else self._heard(frame, now())
             if result is not None:
                 yield result
-            if asked is None and self._may_ask() and now() - self._sent_at >= _ASK_AFTER_S:
-                asked = self._network[self._target].begin_upload(_HEARTBEAT)
+            if asked is None and self._may_ask() and now() - self._sent_at >= min(_ASK_AFTER_S, self.wait_s / 2):
+                asked = self._network[self._target].begin_upload(HEARTBEAT)
             elif asked is not None and self._period is None and asked.done:
                 self._period = _period(asked)
                 if self._period == 0:
                     break
                 if self._period is not None and self._adapts:
-                    self.wait_s = _PERIODS * self._period + _MARGIN_S
+                    self.wait_s = heartbeat_wait_s(self._period)
                     until = self._sent_at + self.wait_s
+        if asked is not None and not asked.done and self._target not in self._done:
+            self._network.sleep(_ASK_AFTER_S)  # its answer says why nothing was told
+        if asked is not None and asked.done and self._period is None:
+            self._period = _period(asked)
         if asked is not None:
             asked.cancel()
 
     def _may_ask(self) -> bool:
-        """A stopped node answers no SDO, and one that is reset tells the end of it without a heartbeat."""
-        return bool(self._target) and self._order not in (NmtCommand.STOP, *_RESETS)
+        return bool(self._target) and may_ask(self._order)
 
     def _heard(self, frame: Frame, now: float) -> _Result | None:
         node_id = frame.can_id - _ERROR_CONTROL
@@ -215,13 +217,19 @@ class _Order:
             text = "sent; the node has no heartbeat (1017h is 0) to tell its state with"
             return _Result(self._target, self._order, None, False, None, True, text)
         text = f"told nothing within {self.wait_s:g} s"
-        if self._period:
+        if self._period and self._period > self.wait_s:
+            text += f": its heartbeat has a period of {self._period * 1000:g} ms (1017h), longer than that"
+        elif self._period:
             text += f", although its heartbeat has a period of {self._period * 1000:g} ms (1017h)"
         elif self._order in _RESETS:
             text += ": no boot-up message"
         else:
-            text += ": it has no heartbeat, or is not there"
+            text += ": it has no heartbeat, or is not there" + self._others_there()
         return _Result(self._target, self._order, None, False, None, False, text)
+
+    def _others_there(self) -> str:
+        there = [node for node in self._network.watch.heard_nodes() if node.node_id != self._target]
+        return f"; heard on this bus: {listed(there)}" if there else ""
 
     def _disappointing(self, node_id: int) -> _Result:
         missing = "no boot-up message came" if self._order in _RESETS else f"{self._wanted.text} was expected"
@@ -231,6 +239,6 @@ class _Order:
 def _period(asked: PendingTransfer) -> float | None:
     """Seconds in 1017h; None when the node did not say."""
     try:
-        return int.from_bytes(asked.result()[:2], "little") / 1000
+        return told_period(asked)
     except SdoError:
         return None

@@ -8,6 +8,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -110,7 +111,8 @@ def style(row: Row) -> dict[str, Any]:
 
 def note(text: str) -> None:
     """A remark for people, on stderr, after the data that it is about."""
-    sys.stdout.flush()
+    with suppress(BrokenPipeError):  # whoever says something while it cleans up must get to its end
+        sys.stdout.flush()
     click.echo(visible(text), err=True)
 
 

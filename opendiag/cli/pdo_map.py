@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from opendiag.cli import live, output
 from opendiag.cli.options import EdsChoice, eds_options, node_id
-from opendiag.cli.pdo_arguments import can_id, take_one_pdo
+from opendiag.cli.pdo_arguments import can_id, ms, take_one_pdo
 from opendiag.cli.pdo_show import as_dict, print_pdo
 from opendiag.dictionary.model import object_text
 from opendiag.errors import ObjectNotFound, WireError
 from opendiag.master.network import Network
 from opendiag.master.node import Node
-from opendiag.services.pdo_parameters import COB_ID, EVENT_TIMER, INHIBIT_TIME, SYNC_START, TRANSMISSION_TYPE
+from opendiag.master.node_pdo import Pdo
+from opendiag.services.pdo_parameters import (
+    COB_ID,
+    EVENT_DRIVEN,
+    EVENT_TIMER,
+    INHIBIT_TIME,
+    SYNC_START,
+    TRANSMISSION_TYPE,
+    PdoParameters,
+)
 from opendiag.services.sdo_channel import SdoChannel
-from opendiag.wire.cob_id import CobId
+from opendiag.wire.cob_id import UNKNOWN, CobId, Service, predefined
 from opendiag.wire.pdo import MappingEntry
 from opendiag.wire.sdo import DownloadInitiate
 
@@ -46,6 +56,7 @@ _WRITE = 1
               help="Sent at least so often, as in 100ms; of an RPDO: its deadline.")  # fmt: skip
 @click.option("--cob-id", "cob", callback=can_id, metavar="HEX", help="CAN-ID, as in 1E5; above 7FF it has 29 bits.")
 @click.option("--sync-start", type=click.IntRange(0, 240), metavar="N", help="SYNC counter to begin with; 0: any.")
+@click.option("--on", is_flag=True, help="Switch the PDO on as it is.")
 @click.option("--off", is_flag=True, help="Leave the PDO switched off.")
 @click.option("--empty", is_flag=True, help="Map nothing: take all objects out.")
 @click.option("--pre-operational", is_flag=True, help="Send the node to PRE-OPERATIONAL first, and back afterwards.")
@@ -92,7 +103,10 @@ def map_(
                 name = f"{_meaning(peer, pdo.parameters.communication, index, subindex, value)}"
                 printer.line(f"wrote {object_text(index, subindex)} = {value:X}h  {name}".rstrip())
             print_pdo(pdo, printer)
+        remarks = [*_shared(network, pdo), *_held_back(pdo.parameters)]
     if not quiet:
+        for remark in remarks:
+            output.note(remark)
         output.note(
             f'The node forgets this when it is reset. To keep it: opendiag write {number} 1010:01 {_SAVE:#x} ("save")'
         )
@@ -100,12 +114,14 @@ def map_(
 
 def _settings(words: list[str], transmit: bool, **options: Any) -> dict[str, Any]:
     """What `Pdo.map` takes. Raises click.BadParameter, click.UsageError."""
-    empty, off = options["empty"], options["off"]
+    empty, on, off = options["empty"], options["on"], options["off"]
+    if on and off:
+        raise click.UsageError("--on and --off: take one")
     if empty and words:
         raise click.UsageError("--empty maps nothing: leave out the objects")
     asked = [options[name] for name in ("kind", "inhibit_s", "event_s", "cob", "sync_start")]
-    if not (words or empty or off) and all(each is None for each in asked):
-        raise click.UsageError("say what to map, or a setting such as --type 1")
+    if not (words or empty or on or off) and all(each is None for each in asked):
+        raise click.UsageError("say what to map, or a setting such as --type 1; --on switches it on as it is")
     if (options["inhibit_s"] or 0) > 6.5535:
         raise click.BadParameter("--inhibit is at most 6.5535s")
     if (options["event_s"] or 0) > 65.535:
@@ -121,6 +137,40 @@ def _settings(words: list[str], transmit: bool, **options: Any) -> dict[str, Any
         "enable": not off,
         "pre_operational": options["pre_operational"],
     }
+
+
+def _shared(network: Network, pdo: Pdo) -> Iterator[str]:
+    """Who else has its CAN-ID, by the predefined connection set or because frames came with it."""
+    cob, node_id = pdo.parameters.cob, pdo.node.node_id
+    if cob.bit_31:
+        return
+    default = UNKNOWN if cob.extended else predefined(cob.can_id)
+    if default.service in (Service.TPDO, Service.RPDO) and default.node_id != node_id:
+        there = any(node.node_id == default.node_id for node in network.watch.heard_nodes())
+        known = "which is on this bus" if there else "if there is one"
+        yield (
+            f"CAN-ID {cob.text}h is that of {default.label} of node {default.node_id} by default, {known}: "
+            f"{_MEETING[pdo.transmit, default.service is Service.TPDO].format(default.node_id)}."
+        )
+
+
+#: (is ours a TPDO, is the other one) -> what comes of one CAN-ID for both.
+_MEETING = {
+    (True, True): "two senders of one CAN-ID destroy each other's frames. Give one of them another (--cob-id)",
+    (True, False): "node {} takes what this one sends",
+    (False, True): "this node takes what node {} sends",
+    (False, False): "both take what is sent there",
+}
+
+
+def _held_back(parameters: PdoParameters) -> Iterator[str]:
+    """An event timer that the inhibit time does not let through."""
+    p = parameters
+    if p.transmit and p.transmission_type in EVENT_DRIVEN and 0 < p.event_s < p.inhibit_s:
+        yield (
+            f"The event timer of {ms(p.event_s)} is shorter than the inhibit time of {ms(p.inhibit_s)}: {p.name} comes "
+            f"no sooner than every {ms(p.inhibit_s)}. --inhibit 0 takes the limit away."
+        )
 
 
 def _word(cob: CobId | None) -> int | None:

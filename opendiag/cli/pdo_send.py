@@ -11,11 +11,12 @@ from opendiag.cli.options import EdsChoice, eds_options, node_id
 from opendiag.cli.pdo_arguments import take_one_pdo, tell_state, with_interface
 from opendiag.dictionary import names
 from opendiag.dictionary.datatypes import Value
+from opendiag.dictionary.model import object_text
 from opendiag.dictionary.value_text import parse_value
-from opendiag.errors import AdapterError
+from opendiag.errors import AdapterError, ValueRefused
 from opendiag.master.network import Network
 from opendiag.master.node_pdo import PdoRow, Rpdo
-from opendiag.services.pdo_parameters import needs_sync
+from opendiag.services.pdo_parameters import COB_ID, needs_sync
 
 
 # Negative numbers are values, not options.
@@ -64,6 +65,11 @@ def send(
     given = _split(words)
     with live.network(interface, eds, timeout_s=timeout_s, unconfirmed=True, quiet=quiet) as network:
         rpdo = live.node(network, number, eds).pdo.rpdo(pdo_number)
+        if rpdo.parameters.cob.bit_31:
+            where = object_text(rpdo.known.communication, COB_ID)
+            advice = f"`opendiag pdo map {number} rpdo {pdo_number} --on` switches it on"
+            said = f"{rpdo.text} is switched off (bit 31 of {where}): {advice}"
+            raise click.UsageError(with_interface(said, interface))
         values = _values(rpdo, given)
         if len(values) < len([row for row in rpdo.show() if row.name != "dummy"]):
             rpdo.load()
@@ -85,10 +91,14 @@ def send(
 
 def _split(words: list[str]) -> dict[str, str]:
     given: dict[str, str] = {}
+    if not words:
+        raise click.UsageError("say what to send, as in Controlword=0x0F")
     for word in words:
         name, separator, value = word.partition("=")
         if not (separator and name and value):
             raise click.BadParameter(f"{word!r} gives no value: expected NAME=VALUE, as in Controlword=0x0F")
+        if name in given:
+            raise click.BadParameter(f"{name} is given twice")
         given[name] = value
     return given
 
@@ -103,7 +113,12 @@ def _values(rpdo: Rpdo, given: dict[str, str]) -> dict[str | int | tuple[int, in
             mapped = ", ".join(f"{each.name} ({each.text})" for each in rows) or "nothing"
             raise click.BadParameter(f"{name!r} is not in {rpdo.text}: mapped there is {mapped}")
         variable = rpdo.node.variable((row.index, row.subindex))
-        raw = parse_value(text, variable.description, node_id=rpdo.node.node_id, what=variable.text)
+        try:
+            raw = parse_value(text, variable.description, node_id=rpdo.node.node_id, what=variable.text)
+        except ValueRefused as error:  # by `write --force`, not here
+            raise ValueRefused(error.what, error.reason.replace(" (can be forced)", "")) from error
+        if row.name in values:
+            raise click.BadParameter(f"{row.name} ({row.text}) is given twice, the second time as {name!r}")
         values[row.name] = raw if variable.description is None else variable.decode(raw)
     return values
 

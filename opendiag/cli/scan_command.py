@@ -20,7 +20,8 @@ from opendiag.master.scan import NetworkScan
 from opendiag.services.scan_result import FoundNode, ScanResult
 from opendiag.wire.nmt import NmtState
 
-_LISTEN_S, _LISTEN_PASSIVE_S = 1.0, 5.0
+#: Longer than the heartbeats of most nodes.
+_LISTEN_S, _LISTEN_PASSIVE_S = 2.5, 5.0
 #: A node that was heard longer ago than this may be gone.
 _LONG_AGO_S = 2.0
 
@@ -45,7 +46,7 @@ def _timeout(context: click.Context, parameter: click.Parameter, text: str) -> f
     "listen_s",
     callback=live.seconds,
     metavar="TIME",
-    help="How long to listen at first: 1s, with --passive 5s. Longer than the heartbeats of the nodes.",
+    help="How long to listen at first: 2.5s, with --passive 5s. Longer than the heartbeats of the nodes.",
 )
 @click.option(
     "--timeout",
@@ -193,10 +194,14 @@ def _tell(found: ScanResult, listened_s: float, passive: bool, interrupted: bool
         output.note(
             f"No node was heard in {seconds(listened_s)}. Nodes without a heartbeat say nothing by themselves."
             if passive
-            else f"No node was heard, and none of {found.asked} node-IDs answered."
+            else f"No node was heard, and {_none_of(found.asked)} answered."
         )
     elif interrupted:
         output.note(f"Broken off: {found.asked} of {found.addresses} node-IDs were asked.")
+
+
+def _none_of(count: int) -> str:
+    return "the one that was asked has not" if count == 1 else f"none of {count} node-IDs"
 
 
 def _to_dict(found: ScanResult) -> dict[str, Any]:
@@ -221,7 +226,7 @@ def _node_dict(node: FoundNode) -> dict[str, Any]:
         "product_code": node.product_code,
         "revision": node.revision,
         "serial": node.serial,
-        "state": None if node.state is None else node.state.text,
+        "state": None if node.state is None else node.state.name,
         "response_ms": None if node.response_s is None else round(node.response_s * 1000, 3),
         "heard": node.heard,
         "heard_s": None if node.heard_s is None else round(node.heard_s, 3),

@@ -11,22 +11,25 @@ from typing import Any
 import click
 
 from opendiag.cli import EXIT_BUS, live, output
-from opendiag.errors import WireError
+from opendiag.cli.pdo_arguments import can_id
 from opendiag.frame import Frame
 from opendiag.master.cyclic import Cycle
 from opendiag.master.network import Network
 from opendiag.services.sync import as_cob_id, check_overflow
+from opendiag.wire.cob_id import CobId, Service, is_restricted, predefined
 
 #: Quantiles are of so many periods, the latest ones.
 _KEPT = 100_000
 
 
 def _cob_id(context: click.Context, parameter: click.Parameter, text: str) -> int:
-    try:
-        as_cob_id(value := int(text.lower().removeprefix("0x").removesuffix("h"), 16))
-    except (ValueError, WireError):
-        raise click.BadParameter(f"{text!r} is no COB-ID: expected hexadecimal digits, as in 80 or 20000080") from None
-    return value
+    """The COB-ID, with its flag where it has 29 bits. Raise click.BadParameter."""
+    cob = can_id(context, parameter, text) or CobId(0)
+    if not cob.extended and is_restricted(cob.can_id):
+        service = predefined(cob.can_id).service
+        whose = "CiA 301 keeps it for itself" if service is Service.UNKNOWN else f"it belongs to {service.value}"
+        raise click.BadParameter(f"CAN-ID {cob.text}h: {whose}, and SYNC may not have it")
+    return cob.encode()
 
 
 @click.command(short_help="Send SYNC.")
@@ -35,7 +38,8 @@ def _cob_id(context: click.Context, parameter: click.Parameter, text: str) -> in
               help="From one SYNC to the next.")  # fmt: skip
 @click.option("--counter", "overflow", type=int, default=0, metavar="N",
               help="With a counter from 1 to N, 2..240, as 1019h has it. Without: no counter.")  # fmt: skip
-@click.option("--cob-id", callback=_cob_id, default="80", show_default=True, metavar="HEX", help="As in 1005h.")
+@click.option("--cob-id", callback=_cob_id, default="80", show_default=True, metavar="HEX",
+              help="CAN-ID; above 7FF it has 29 bits.")  # fmt: skip
 @click.option("--count", type=click.IntRange(1), metavar="N", help="End after N SYNCs.")
 @click.option("--for", "seconds", metavar="TIME", callback=live.seconds, help="End after this time, as in 10s.")
 @click.option("--json", "as_json", is_flag=True, help="The statistics as one JSON object.")
@@ -167,7 +171,7 @@ def _print(statistics: dict[str, Any], as_json: bool) -> None:
     count, missed = statistics["sent"], statistics["missed"]
     left_out = f", {missed} left out: this computer or the adapter was too slow" if missed else ""
     printer.line(
-        f"{count} SYNC{'s' * (count != 1)} sent on {statistics['cob_id']:X}h in {statistics['took_s']:.3f} s{left_out}"
+        f"{count} SYNC{'s' * (count != 1)} sent on {CobId.decode(statistics['cob_id']).text}h in {statistics['took_s']:.3f} s{left_out}"
     )
     for name, key in (("period", "period_ms"), ("lateness", "late_ms")):
         parts = [f"{part} {value:.3f}" for part, value in statistics[key].items() if value is not None]

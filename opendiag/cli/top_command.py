@@ -206,11 +206,13 @@ class _Text:
     def show(self, snapshot: Snapshot) -> None:
         from opendiag.cli.top_screen import lines
 
-        if not self._first:
-            self._console.print()
-        self._first = False
-        for line in lines(snapshot, self._width):
-            self._console.print(line, soft_wrap=True)
+        with self._console.capture() as captured:  # printed by rich, a pipe that nobody reads would end us with 1
+            if not self._first:
+                self._console.print()
+            self._first = False
+            for line in lines(snapshot, self._width):
+                self._console.print(line, soft_wrap=True)
+        sys.stdout.write(captured.get())
         sys.stdout.flush()
 
     def look(self) -> bool:

@@ -218,7 +218,7 @@ class _Climb:
     def sdo_step(self) -> Plan[Step]:
         if self.node_id is None:
             return Step("SDO", None, "not checked: no node was chosen")
-        return (yield from node_checks.sdo_step(self.node_id, self.timeout_s, self.why))
+        return (yield from node_checks.sdo_step(self.channel, self.watch, self.timeout_s, self.why))
 
     def health_step(self) -> Plan[Step]:
         now = yield Now()

@@ -9,17 +9,26 @@ from opendiag.diagnose import bus_causes, codes, node_causes
 from opendiag.diagnose.error_tally import BusError
 from opendiag.diagnose.report import Step
 from opendiag.diagnose.situation import Situation, seconds
-from opendiag.errors import SdoAborted, SdoError, SdoTimeout
+from opendiag.diagnose.watch import BusWatch
+from opendiag.errors import AdapterError, SdoAborted, SdoError, SdoTimeout
 from opendiag.findings import Finding, Severity
-from opendiag.services.plans import Now, Plan, SdoRead, Sleep
+from opendiag.frame import Frame
+from opendiag.services.plans import Now, Plan, SdoRead, Send, Sleep, WaitFor
+from opendiag.services.sdo_channel import SdoChannel
 from opendiag.wire.emcy import error_register_names
 from opendiag.wire.nmt import NmtState
+from opendiag.wire.sdo import UploadInitiate
 
 Why = Callable[[float, float], tuple[Finding, ...]]
 #: An answer after so many more time-outs is still one.
 _PATIENCE = 3
 #: More boot-ups than the one at power-on.
 _MANY_BOOT_UPS = 2
+#: A second device answers about as fast as the first one.
+_SECOND_ANSWER_S = 0.1
+#: Of two devices heartbeats come twice as often. A change of state may send one early.
+_TOO_OFTEN, _ENOUGH_BEATS = 0.7, 3
+_APART = "Disconnect one of them and give the other one another node-ID. A gateway that repeats frames does the same."
 #: index, subindex, name
 _OBJECTS = (
     (0x1018, 1, "vendor"),
@@ -63,8 +72,9 @@ def _reboots(s: Situation) -> Finding:
     )
 
 
-def sdo_step(node_id: int, timeout_s: float, why: Why) -> Plan[Step]:
+def sdo_step(channel: SdoChannel, watch: BusWatch, timeout_s: float, why: Why) -> Plan[Step]:
     """Read 1000h, which every node has, and then what it says of itself."""
+    node_id = channel.node_id
     asked_at = yield Now()
     try:
         raw = yield SdoRead(node_id, 0x1000, 0, timeout_s)
@@ -88,7 +98,62 @@ def sdo_step(node_id: int, timeout_s: float, why: Why) -> Plan[Step]:
         said.append(f"{name} {_value(index, raw)}")
         if index == 0x1001 and raw and raw[0]:
             findings = (*findings, _error_register(node_id, raw[0]))
+    if (two := (yield from two_devices(channel, watch, timeout_s))) is not None:
+        findings = (*findings, two)
     return Step("SDO", True, f"It answers: {', '.join(said)}.", findings)
+
+
+def two_devices(channel: SdoChannel, watch: BusWatch, timeout_s: float) -> Plan[Finding | None]:
+    """Two devices on one node-ID: one request brings two answers, or heartbeats come twice as often as 1017h has it.
+
+    The serial number (1018:04) is asked for, in which two devices of one kind differ.
+    """
+    node_id, request = channel.node_id, UploadInitiate(0x1018, 4).encode()
+    answers: list[bytes] = []
+    others: list[Frame] = []
+
+    def answered(frame: Frame) -> bool:
+        at = frame.can_id, frame.extended
+        if at == (channel.response_id, channel.response_extended) and frame.data[1:4] == request[1:4]:
+            answers.append(frame.data)
+        elif at == (channel.request_id, channel.request_extended) and frame.direction != "tx":
+            others.append(frame)
+        return False
+
+    try:
+        yield Send(channel.request(request))
+        yield WaitFor(answered, min(timeout_s, _SECOND_ANSWER_S))
+    except AdapterError:  # it was asked often enough: this is only a look
+        return None
+    if others:  # another master's answers come there, too
+        return None
+    if len(answers) > 1:
+        differ = len(set(answers)) > 1
+        return Finding(
+            codes.TWO_DEVICES,
+            Severity.ERROR if differ else Severity.WARNING,
+            f"Node {node_id} answered one request for its serial number {len(answers)} times"
+            + (", differently: two devices have this node-ID." if differ else ": two devices may have this node-ID."),
+            evidence=" and ".join(data.hex(" ").upper() for data in answers[:2]),
+            node=node_id,
+            advice=_APART,
+        )
+    try:
+        period_s = int.from_bytes((yield SdoRead(node_id, 0x1017, 0, timeout_s))[:2], "little") / 1000
+    except SdoError:
+        return None
+    life = watch.heartbeats.nodes.get(node_id)
+    mean_s = None if life is None else life.period_s
+    if life is None or mean_s is None or life.periods.count < _ENOUGH_BEATS or mean_s >= _TOO_OFTEN * period_s:
+        return None
+    return Finding(
+        codes.TWO_DEVICES,
+        Severity.WARNING,
+        f"Heartbeats of node {node_id} come every {seconds(mean_s)} on average, and its 1017h says "
+        f"{seconds(period_s)}: two devices may have this node-ID.",
+        node=node_id,
+        advice=_APART,
+    )
 
 
 def _value(index: int, raw: bytes) -> str:

@@ -42,7 +42,7 @@ def find(name: str, dictionary: ObjectDictionary | None) -> Key:
         index, part = indices[0]
         return index, member(part, index, dictionary)
     close = get_close_matches(plain(name), list(keys), n=3, cutoff=0.6)
-    source = "the CiA 301/302/402 tables" if dictionary is None else dictionary.name
+    source = "the table of CiA 301, 302 and 402" if dictionary is None else dictionary.name
     hint = f" (close: {', '.join(repr(keys[key][0]) for key in close)})" if close else ""
     raise ObjectNotFound(f"named {name!r}{hint}", source)
 

@@ -47,6 +47,7 @@
     ├── PlanCancelled                          thrown into a plan whose caller, or whose neighbour, gave up
     ├── SdoRefusal                             raised by a device's objects: the server answers with an abort
     ├── ValueRefused (ValueError)              a value the dictionary does not allow; nothing was sent
+    ├── NoValueYet (KeyError)                  an object of an RPDO that nobody has given a value
     ├── BlockingCall (RuntimeError)            a call that waits, made where waiting would never end
     └── MissingDependency (ImportError)        an optional library is not installed
 
@@ -63,6 +64,7 @@ from opendiag.errors.calls import (
     MissingDependency,
     NmtStateNotReached,
     NotDone,
+    NoValueYet,
     PlanCancelled,
     ValueRefused,
 )
@@ -133,6 +135,7 @@ __all__ = [
     "MotionFailed",
     "MotionTimeout",
     "NmtStateNotReached",
+    "NoValueYet",
     "NotALine",
     "NotALog",
     "NotAtRest",

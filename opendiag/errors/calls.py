@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from opendiag.errors.base import OpenDiagError
 
 
 class NotDone(OpenDiagError, TimeoutError):
-    """What was waited for ``waited_s`` goes on, and may be waited for again."""
+    """What was waited for ``waited_s`` goes on, and may be waited for again.
 
-    def __init__(self, waited_s: float) -> None:
-        super().__init__(waited_s)
+    ``event`` is what did not come, and whose, as in "BootedUp of node 5"; "" where something is not done yet.
+    """
+
+    def __init__(self, waited_s: float, event: str = "") -> None:
+        OpenDiagError.__init__(self, waited_s, event)
         self.waited_s = waited_s
+        self.event = event
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.waited_s, self.event)
 
     def __str__(self) -> str:
+        if self.event:
+            return f"{self.event} did not come within {self.waited_s:g} s"
         return f"not done after {self.waited_s:g} s; it goes on"
 
 
@@ -27,6 +37,10 @@ class NmtStateNotReached(NotDone):
         self.expected = expected
         self.told = dict(told)
         self.waited_s = waited_s
+        self.event = ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.command, self.expected, self.told, self.waited_s)
 
     def __str__(self) -> str:
         nodes = ", ".join(f"node {node} told {state or 'nothing'}" for node, state in sorted(self.told.items()))
@@ -58,6 +72,18 @@ class ValueRefused(OpenDiagError, ValueError):
 
     def __str__(self) -> str:
         return f"{self.what}: {self.reason}; nothing was sent"
+
+
+class NoValueYet(OpenDiagError, KeyError):
+    """``what`` is the object of an RPDO that was asked for before it had a value, ``pdo`` the PDO."""
+
+    def __init__(self, what: str, pdo: str) -> None:
+        super().__init__(what, pdo)
+        self.what = what
+        self.pdo = pdo
+
+    def __str__(self) -> str:
+        return f"{self.what} in {self.pdo} has no value yet: set it, or load() what the device holds"
 
 
 class BlockingCall(OpenDiagError, RuntimeError):

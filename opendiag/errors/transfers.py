@@ -166,12 +166,18 @@ class PdoTimeout(OpenDiagError, TimeoutError):
         self.can_id = can_id
         self.waited_s = waited_s
 
+    @property
+    def advice(self) -> str:
+        """The command that says why, as in "opendiag pdo why 5 tpdo 1"."""
+        kind, number = self.pdo[:4].lower(), self.pdo[4:]
+        return f"opendiag pdo why {self.node_id} {kind} {number}"
+
     def __reduce__(self) -> tuple[type[PdoTimeout], tuple[int, str, str, float]]:
         return type(self), (self.node_id, self.pdo, self.can_id, self.waited_s)  # OSError keeps two of four arguments
 
     def __str__(self) -> str:
         who = f"{self.pdo} of node {self.node_id} (CAN-ID {self.can_id}h)"
-        return f"{who} did not come within {self.waited_s:g} s: see `opendiag pdo why`"
+        return f"{who} did not come within {self.waited_s:g} s: see `{self.advice}`"
 
 
 class SdoRefusal(OpenDiagError):

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, cast
 
-from opendiag.errors import SendFailed
+from opendiag.errors import SendFailed, ValueRefused
 from opendiag.frame import Frame
+from opendiag.master.arguments import checked_node_id
 from opendiag.master.cyclic import Cycle, Cyclic, check_period
 from opendiag.master.dispatcher import Dispatcher
 from opendiag.master.events import EventHub, EventStream, Kind
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from opendiag.master.drives import Axes
     from opendiag.master.network import Network
     from opendiag.master.pump import Pump
+
+#: TIME counts from 1984 on.
+_EPOCH_S = datetime(1984, 1, 1, tzinfo=timezone.utc).timestamp()
 
 
 class BusServices:
@@ -58,6 +62,11 @@ class BusServices:
 
         return make_axes(cast("Network", self), node_ids, **options)
 
+    def check_may_end_drives(self) -> None:
+        """Raise BlockingCall where nothing may wait for the rest of those that are enabled: it begins all the same."""
+        if self.keeper is not None:
+            self.keeper.check_may_rest()
+
     def end_drives(self) -> None:
         """Bring to rest what was enabled through this network, and let it go."""
         if self.keeper is not None:
@@ -69,7 +78,7 @@ class BusServices:
         """Call a function with every event of this class, or of these; call the result to end that.
 
         It runs on the thread of the callbacks, where what waits for the bus raises BlockingCall. One that raises is
-        logged, and called again.
+        logged, and called again: in full the first time, then every 10 s how often. Raise TypeError, ValueError.
         """
         return self.hub.on(kind, callback, node_id)
 
@@ -95,10 +104,10 @@ class BusServices:
     # --- SYNC, TIME, heartbeat ---
 
     def sync(self, period_s: float, *, counter_overflow: int = 0, cob_id: int | None = None) -> Cycle:
-        """Send SYNC at once and then every ``period_s``; a SYNC that was begun before is stopped.
+        """Send SYNC at once and then every ``period_s``.
 
         ``counter_overflow`` 2..240: with a counter from 1 to it, which the nodes' 1019h must hold, too; 0: without.
-        Raise ValueError, AdapterError.
+        Raise ValueError, AdapterError; ValueRefused while SYNC is sent from here already: stop that `Cycle` first.
         """
         producer = SyncProducer(CobId.decode(0x80 if cob_id is None else cob_id), period_s, counter_overflow)
         check_period(period_s)
@@ -113,9 +122,11 @@ class BusServices:
 
         with pump.lock:
             pump.check_open()
-            if self._sync_cycle is not None:
-                self._sync_cycle.stop()
-            self.monitor.use_sync(producer.cob)
+            if (first := self.sync_cycle) is not None:
+                period_ms = first.period_s * 1000
+                reason = f"it is sent from here already, every {period_ms:g} ms: end that first (sync_cycle.stop())"
+                raise ValueRefused("SYNC", reason)
+            self.monitor.use_sync(producer.cob, counter_overflow)
             self._sync_cycle = self.cyclic.every(period_s, send, "SYNC")
             return self._sync_cycle
 
@@ -134,7 +145,10 @@ class BusServices:
 
     @property
     def syncs(self) -> SyncConsumer:
-        """The SYNCs of others: how many, their period, missed ones. `SyncMissed` is its event."""
+        """The SYNCs of others: how many, their period, missed and wrong ones; `SyncMissed`, `SyncLengthWrong`.
+
+        Whether they must have a counter is known from `sync`, or from a node's 1019h that was read or written here.
+        """
         return self.monitor.syncs
 
     def time(self, at: datetime | None = None, *, cob_id: int = 0x100) -> TimeOfDay:
@@ -142,10 +156,15 @@ class BusServices:
 
         A datetime without a zone is sent as it is.
 
-        Raise WireError before 1984 and after 2163, SendFailed, AdapterError.
+        Raise WireError before 1984 and after 2163, SendFailed, AdapterError; ValueRefused without ``at`` where the
+        network's clock is no time of day, as a `ManualClock` that counts from 0.
         """
+        self.pump.check_open()
         # The network's own clock does not follow when the computer's is set.
         present = time.time() if self.clock.runs else self.clock.now()
+        if at is None and present < _EPOCH_S:
+            reason = f"the clock of this network is no time of day (it says {present:g} s): say which time, with at="
+            raise ValueRefused("TIME", reason)
         seconds = present if at is None else _epoch_s(at)
         told = TimeOfDay.from_epoch(seconds)
         producer = TimeProducer(cob_id, time_of_day=lambda now: told)
@@ -158,10 +177,16 @@ class BusServices:
     def heartbeat(self, node_id: int, period_s: float, state: NmtState = NmtState.OPERATIONAL) -> Cycle:
         """Send a heartbeat of our own under this node-ID, at once and then every ``period_s``.
 
-        Raise ValueError outside 1..127 and for a period that is not positive, AdapterError.
+        Raise ValueError outside 1..127 and for a period that is not positive, AdapterError; ValueRefused for the
+        node-ID of a node that was heard here: two with one node-ID cannot be told apart.
         """
-        if not 1 <= node_id <= 127:
-            raise ValueError(f"node-ID {node_id} is outside 1..127")
+        checked_node_id(node_id)
+        with self.pump.lock:
+            heard = node_id in self.monitor.heard
+        if heard:
+            raise ValueRefused(
+                f"a heartbeat of our own as node {node_id}", "a node with this node-ID was heard: choose another"
+            )
         frame = Frame(0x700 + node_id, ErrorControl(state).encode())
         return self.cyclic.send_every(period_s, frame, f"heartbeat of node {node_id}")
 

@@ -76,6 +76,7 @@ class Cycle:
         self._send = send
         self._first = self.due = 0.0
         self._passed = 0
+        self._from_call = False
         self._count = self._missed = self._failed = 0
         self._failing = False
         self._max_s = 0.0
@@ -99,12 +100,15 @@ class Cycle:
     def __repr__(self) -> str:
         return f"<{self.name} every {self.period_s * 1000:g} ms, {'running' if self.running else 'stopped'}>"
 
-    def begin(self, now: float) -> None:
-        """The first one is due now."""
+    def begin(self, now: float, from_call: bool = False) -> None:
+        """The first one is due now. ``from_call``: the others are counted from when that is called."""
         self._first = self.due = now
+        self._from_call = from_call
 
     def run(self, now: float) -> object | None:
         """Call the function, which was due, and find the next moment. Returns an event, if there is one to tell."""
+        if self._from_call:
+            self.begin(now)
         late = now - self.due
         self._count += 1
         self._late.append(late)
@@ -170,7 +174,7 @@ class Cyclic:
         cycle = Cycle(self, name, period_s, send)
         with self._pump.lock:
             self._pump.check_open()
-            cycle.begin(self._clock.now())
+            cycle.begin(self._clock.now(), from_call=self._threaded)  # its thread may have to begin first
             self.cycles = [*self.cycles, cycle]
             if not self._threaded:
                 self._pump.drain(self, cycle.due)

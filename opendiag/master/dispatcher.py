@@ -16,6 +16,11 @@ BACKLOG = 100_000
 _GATHER_S = 0.001
 _JOIN_S = 1.0
 
+#: A function that goes on failing in the same way is told of so often.
+_AGAIN_S = 10.0
+#: Functions and ways of failing that are kept in mind.
+_KNOWN_MOST = 256
+
 _Call = tuple[Callable[[Any], object], Any]
 
 
@@ -28,8 +33,42 @@ class Pump(Protocol):
     def forbid_waiting(self, forbidden: bool = True) -> None: ...
 
 
+class Failures:
+    """What functions of the caller raised: the first time in full, then how often, every 10 s and at the end."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._known: dict[tuple[object, type], list[float]] = {}  # [when told, how often since]
+
+    def tell(self, function: Callable[..., object], argument: object, error: Exception) -> None:
+        """It raised this; call it where that is being handled. Another class of error is told in full again."""
+        key, now = (function, type(error)), self._now()
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= _KNOWN_MOST:
+                del self._known[next(iter(self._known))]
+            self._known[key] = [now, 0]
+            _LOG.error("callback %r failed on %s", function, getattr(argument, "id_text", argument), exc_info=error)
+            return
+        known[1] += 1
+        if now - known[0] >= _AGAIN_S:
+            _LOG.error("callback %r failed %s, now with %r", function, _again(known[1]), error)
+            known[:] = now, 0
+
+    def close(self) -> None:
+        """Tell what was not told yet."""
+        for (function, kind), (_, count) in self._known.items():
+            if count:
+                _LOG.error("callback %r failed %s, with %s", function, _again(count), kind.__name__)
+        self._known.clear()
+
+
+def _again(count: float) -> str:
+    return "once more" if count == 1 else f"{count:g} more times"
+
+
 class Dispatcher:
-    """A function that raises is logged with its traceback; the others never notice.
+    """A function that raises is logged with its traceback, then counted: see `Failures`; the others never notice.
 
     With a ``thread``, which starts with the first `post`. Without one, on a clock that only waiting moves, `run_posted`
     makes the calls: whoever has let time pass finds them made. ``lost`` counts calls that came while ``BACKLOG`` were
@@ -46,6 +85,7 @@ class Dispatcher:
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._running = threading.Lock()
+        self.failures = Failures()
         self.lost = 0
 
     def post(self, function: Callable[[Any], object], argument: Any) -> bool:
@@ -86,7 +126,7 @@ class Dispatcher:
         self._pump.forbid_waiting()
         try:
             while self._calls:
-                _call(*self._calls.popleft())
+                self._call(*self._calls.popleft())
         finally:
             self._pump.forbid_waiting(False)
             self._running.release()
@@ -100,6 +140,13 @@ class Dispatcher:
             self.run_posted()
         elif thread is not threading.current_thread():
             thread.join(_JOIN_S)
+        self.failures.close()
+
+    def _call(self, function: Callable[[Any], object], argument: Any) -> None:
+        try:
+            function(argument)
+        except Exception as error:
+            self.failures.tell(function, argument, error)
 
     def _run(self) -> None:
         self._pump.forbid_waiting()
@@ -107,7 +154,7 @@ class Dispatcher:
         while True:
             made = 0
             while calls:
-                _call(*calls.popleft())
+                self._call(*calls.popleft())
                 made += 1
             if made > 1 and not self._closed:
                 time.sleep(_GATHER_S)
@@ -120,10 +167,3 @@ class Dispatcher:
                 self._wake.wait()
             self._idle = False
             self._wake.clear()
-
-
-def _call(function: Callable[[Any], object], argument: Any) -> None:
-    try:
-        function(argument)
-    except Exception:
-        _LOG.exception("callback %r failed on %s", function, getattr(argument, "id_text", argument))

@@ -24,7 +24,6 @@ from opendiag.errors import (
     LimitReached,
     NotPermitted,
     OutsideLimits,
-    SdoError,
     UnknownTarget,
 )
 from opendiag.findings import Finding
@@ -32,7 +31,8 @@ from opendiag.master.drive_follow import follow
 from opendiag.master.drive_guard import DriveGuard, release
 from opendiag.master.drive_keeper import GuardSettings
 from opendiag.master.drive_plans import Amount, DrivePlans, DriveStatus, UnitsGiven
-from opendiag.services.plans import Plan, Sleep
+from opendiag.master.drive_watch import DriveWatch
+from opendiag.services.plans import Plan
 
 if TYPE_CHECKING:
     from opendiag.master.network import Network
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 #: The drive has nothing to say about these.
 _SELF_EXPLAINING = (BroughtToRest, LimitReached, NotPermitted, OutsideLimits, UnknownTarget)
-#: Between two looks at what the script limits, and so many of them in a row may fail.
-_WATCH_S, _BLIND = 0.01, 5
 
 
 class Closable(Protocol):
@@ -59,11 +57,13 @@ class Drive:
     not.
     ``guard``: `GuardSettings`, True for the usual ones; False: the drive itself does not watch that we are there.
 
-    From `enable` to the end of the block it is brought to rest (quick stop, then disable) by: the end of the block, any
-    exception, ``sys.exit``, Ctrl-C, SIGTERM, the end of the script, the closing of the network, the watchdog, a limit
-    of the script, its lost heartbeat or its restart. What happened while the script did something else is raised by
-    the next call (BroughtToRest, LimitReached); `status` and `mode` only look. A computer that dies or a cable that is
-    cut leave it to the drive: ``own_guard`` says what it does then.
+    From `enable` to the end of the block it is brought to rest (quick stop, then disable) by: the end of the block,
+    any exception, ``sys.exit``, Ctrl-C, SIGTERM, the end of the script, the closing of the network, the watchdog, a
+    limit of the script, its lost heartbeat or its restart, or a cyclic sending of the network that fails. Ctrl-C and
+    SIGTERM do it by themselves only where a drive was enabled in the main thread: elsewhere, a warning is logged.
+    What happened while the script did something else is raised by the next call (BroughtToRest, LimitReached);
+    `status` and `mode` only look. A computer that dies or a cable that is cut leave it to the drive: ``own_guard``
+    says what it does then.
 
     Calls raise DriveError, SdoError and AdapterError, and BlockingCall in callbacks; see the plans that they run.
     """
@@ -103,6 +103,8 @@ class Drive:
             set_up=self.guard.set_up,
             product_code=lambda: self.node.identity.product_code,
         )
+        self.watch = DriveWatch(self.guard, self.plans)
+        self.guard.look_now = self.watch.look_now
 
     def __repr__(self) -> str:
         state = self.link.state
@@ -172,22 +174,6 @@ class Drive:
         if self._quirks is None:
             self.link.quirks = quirks_of(identity.vendor_id, identity.product_code)
 
-    def _watch_limits(self) -> Plan[None]:
-        """Beside the motions, so that those that nobody waits for are watched, too."""
-        limits = yield from self.plans.script_limits()
-        failures = 0
-        while self.link.permitted:
-            try:
-                yield from limits.watch(self.link, "the motion", self.plans.moving_since)
-                failures = 0
-            except LimitReached as error:
-                self.guard.trip(error)
-            except SdoError as error:
-                failures += 1
-                if failures >= _BLIND:
-                    self.guard.trip(BroughtToRest(self.node_id, f"its limits could not be watched: {error}"))
-            yield Sleep(_WATCH_S)
-
     # --- state ---
 
     def prepare(self) -> None:
@@ -197,8 +183,7 @@ class Drive:
 
     def enabled(self) -> None:
         """What comes after it."""
-        if self.plans.limits:
-            self.network.begin(self._watch_limits())
+        self.watch.begin()
 
     def enable(self) -> None:
         """To OPERATION ENABLED, standing still. A drive in a fault needs `reset` first."""
@@ -208,12 +193,15 @@ class Drive:
         self.enabled()
 
     def disable(self) -> None:
-        """To SWITCH ON DISABLED, with the ramp of 605Ch."""
-        self.run(self.plans.disable())
+        """To SWITCH ON DISABLED, with the ramp of 605Ch. It is sent whatever is still to be told."""
+        self.guard.run(self.plans.disable(), at_once=True)
 
     def quick_stop(self) -> PdsState:
-        """Stop as 605Ah says; the drive is to be enabled anew after that. Gives the state it is in."""
-        return self.run(self.plans.quick_stop())
+        """Stop as 605Ah says; the drive is to be enabled anew after that. Gives the state it is in.
+
+        It is sent whatever is still to be told.
+        """
+        return self.guard.run(self.plans.quick_stop(), at_once=True)
 
     def halt(self) -> None:
         """Interrupt the motion; `unhalt` goes on with it."""

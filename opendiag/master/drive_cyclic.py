@@ -20,7 +20,7 @@ from opendiag.cia402.cyclic_pdos import (
     Setup,
     cyclic_mode,
     period_digits,
-    put_back,
+    put_all_back,
     set_period,
     set_up_pdos,
 )
@@ -43,11 +43,11 @@ from opendiag.errors import (
     SendFailed,
 )
 from opendiag.frame import Frame
+from opendiag.master.drive_sync import SyncSource
 from opendiag.services.plans import Gather, Now, Plan, Sleep, Together
 from opendiag.wire.nmt import NmtCommand, NmtMessage, NmtState
 
 if TYPE_CHECKING:
-    from opendiag.master.cyclic import Cycle
     from opendiag.master.network import Network
     from opendiag.master.plan_runner import RunningPlan
 
@@ -56,8 +56,8 @@ _POLL_S = 0.005
 _FIRST_S = 0.5
 #: SYNC counts as lost after so many periods without one, and not sooner than that.
 _LOST_PERIODS, _LOST_S = 10, 0.1
-#: Status words may be so many periods old.
-_AGE_PERIODS = 2.0
+#: Status words may be so many periods old, and never older than so many seconds.
+_AGE_PERIODS, _AGE_MOST_S = 2.0, 0.02
 _ENABLE_INTERPOLATION = 0x10
 _SLACK = 2
 #: Modes in which a drive without a command stays where it is, and without SYNC.
@@ -70,7 +70,8 @@ class CyclicFollower:
     ``mode`` "csp" and "ip" take the positions of a trajectory, "csv" its velocities, "cst" its positions as torques.
     ``relative``: positions count from where the axis stands. ``enable``: drives that are not enabled are, once
     everything is set up; else they have to be. ``window``: how near to the end each axis has to come within
-    ``settle_s``, None: the report tells. SYNC is sent by this network unless it is already, with the same period.
+    ``settle_s``, None: the report tells. SYNC is sent by this network unless somebody does already: with another period
+    that is refused.
     """
 
     def __init__(
@@ -104,9 +105,7 @@ class CyclicFollower:
         self._before: dict[DriveLink, int | None] = {}
         self._held: dict[DriveLink, int] = {}
         self._feeds: list[RunningPlan[None]] = []
-        self._cycle: Cycle | None = None
-        self._own_cycle = False
-        self._left_out_before = 0
+        self._sync = SyncSource(network, period_s)
         self._unsubscribe: Callable[[], None] | None = None
         self._notes: list[str] = []
         self._finished = False
@@ -123,8 +122,7 @@ class CyclicFollower:
     def report(self) -> CyclicReport:
         """So far, or of the end."""
         with self.network.pump.lock:
-            statistics = self._cycle.statistics if self._cycle is not None else None
-            left_out = statistics.missed - self._left_out_before if statistics is not None else 0
+            statistics = self._sync.statistics
             lateness = (statistics.p50_s, statistics.p99_s, statistics.max_s) if statistics is not None else (0, 0, 0)
             notes = [f"drive {setup.link.node_id}: {note}" for setup in self._setups for note in setup.notes]
             return make_report(
@@ -132,7 +130,7 @@ class CyclicFollower:
                 self.period_s,
                 self.motion,
                 self._axes,
-                left_out,
+                self._sync.left_out,
                 lateness,
                 self._finished,
                 [*notes, *self._notes],
@@ -173,9 +171,7 @@ class CyclicFollower:
         """Nothing is sent for this."""
         check_axes(self.links, self.trajectories)
         period_digits(self.period_s)
-        running = self.network.sync_cycle
-        if running is not None and abs(running.period_s - self.period_s) > 1e-9:
-            raise ValueError(f"SYNC runs with {running.period_s:g} s: stop it, or take that period")
+        self._sync.check()
         node_id = self.links[0].node_id
         self.mode = parse_mode(node_id, self._mode_asked)
         cyclic_mode(node_id, self.mode)
@@ -191,6 +187,7 @@ class CyclicFollower:
             self._held[link] = stands
             ways.append(trajectory)
         self.trajectories = tuple(ways)
+        yield from self._sync.look(self.links[0].node_id)
 
     # --- setting up ---
 
@@ -222,15 +219,12 @@ class CyclicFollower:
         for axis in self._axes:
             for view in axis.pdos.views:
                 pump.add(motion, view.can_id, view.extended)
-            axis.link.words = PdoWords(axis, _AGE_PERIODS * self.period_s)
+            axis.link.words = PdoWords(axis, min(_AGE_PERIODS * self.period_s, _AGE_MOST_S))
             if axis.pdos.set_point is None or not axis.pdos.views:
                 self._feeds.append(network.begin(feed(motion, axis, CYCLIC_MODES[self.mode], self._drain)))
         motion.last_at = now
         self._unsubscribe = network.on_sync(self._synced)
-        running = network.sync_cycle
-        self._own_cycle = running is None
-        self._cycle = running or network.sync(self.period_s)
-        self._left_out_before = self._cycle.statistics.missed if running is not None else 0
+        self._sync.begin()
 
     def _drain(self, now: float) -> None:
         if self.motion is not None:
@@ -301,6 +295,8 @@ class CyclicFollower:
         silence = now - (motion.last_at or now)
         if silence > max(_LOST_PERIODS * self.period_s, _LOST_S):
             raise MotionFailed(self.links[0].node_id, WHAT, f"SYNC has stopped {silence * 1000:.0f} ms ago")
+        if self._sync.crowded:
+            raise MotionFailed(self.links[0].node_id, WHAT, "another node has begun to send SYNC, too")
         for running in self._feeds:
             if running.done:
                 running.result()
@@ -362,9 +358,22 @@ class CyclicFollower:
         except BaseException as thrown:
             interruption = thrown
         self._drop()
-        found: list[Any] = yield Gather(tuple(bring_to_rest(link) for link in self.links))
-        at_rest = all(isinstance(each, tuple) and each[0] for each in found)
-        yield from self._clean_up()
+        for link in self.links:
+            link.at_rest = None
+        try:
+            yield Gather(tuple(bring_to_rest(link) for link in self.links))
+        except GeneratorExit:
+            self._abandon()
+            raise
+        except BaseException as thrown:  # each drive was brought to rest all the same
+            interruption = interruption or thrown
+        at_rest = all(link.at_rest for link in self.links)
+        try:
+            yield from self._clean_up()
+        except GeneratorExit:
+            raise
+        except BaseException as thrown:
+            interruption = interruption or thrown
         if isinstance(error, DriveError):
             error.at_rest = at_rest
         elif not at_rest and isinstance(error, Exception):
@@ -416,20 +425,16 @@ class CyclicFollower:
     def _abandon(self) -> None:
         """Nobody runs the plan any more: what can be done at once."""
         self._drop()
-        self._stop_sync()
-
-    def _stop_sync(self) -> None:
-        if self._cycle is not None and self._own_cycle:
-            self._cycle.stop()
+        self._sync.end()
 
     def _clean_up(self) -> Plan[None]:
         """Stop SYNC where it is ours, and put back what was changed in the drives."""
         self._detach()
-        self._stop_sync()
+        self._sync.end()
         for axis in self._axes:
             if isinstance(axis.link.words, PdoWords):
                 axis.link.words = axis.link.words.before
-        yield Gather(tuple(put_back(setup) for setup in self._setups))
+        yield from put_all_back(self._setups)
 
 
 def follow(

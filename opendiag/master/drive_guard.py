@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,13 +13,22 @@ from opendiag.cia402.guard_plans import OwnGuard, put_back, set_up_guard
 from opendiag.cia402.link import DriveLink
 from opendiag.cia402.path import energises
 from opendiag.cia402.power import make_safe
-from opendiag.errors import AdapterError, BroughtToRest, DriveError, NotAtRest, OpenDiagError
+from opendiag.errors import (
+    AdapterError,
+    BlockingCall,
+    BroughtToRest,
+    DriveError,
+    NotAtRest,
+    OpenDiagError,
+    PlanCancelled,
+)
 from opendiag.frame import Frame
 from opendiag.master.cyclic import CycleStopped
 from opendiag.master.drive_keeper import DriveKeeper, GuardSettings
 from opendiag.master.drive_signals import SIGNALS, uninterrupted
 from opendiag.master.events import AdapterLost, EventHub, EventStream
 from opendiag.master.plan_runner import RunningPlan, finish
+from opendiag.services.emcy import EmcyReceived
 from opendiag.services.heartbeat import BootedUp, NodeLost
 from opendiag.services.plans import Plan
 
@@ -27,6 +37,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LOG = logging.getLogger("opendiag")
+_HEARD = (NodeLost, BootedUp, EmcyReceived, AdapterLost, CycleStopped)
 
 
 class _Heard(EventStream):
@@ -41,11 +52,31 @@ class _Heard(EventStream):
 
 
 class _Call:
-    """A plan that the script waits for. An error is thrown into it once: it needs its time to clean up."""
+    """A plan that the script waits for. An error is thrown into it once: it needs its time to clean up.
+
+    ``cause`` is the error of the first of its drives that failed: what befalls the others follows from that.
+    """
 
     def __init__(self, running: RunningPlan[Any]) -> None:
         self._running = running
         self._thrown = False
+        self.cause: BaseException | None = None
+        self.culprit: DriveGuard | None = None
+
+    def failed(self, culprit: DriveGuard, cause: BaseException) -> None:
+        """The first one counts."""
+        if self.cause is None:
+            self.cause, self.culprit = cause, culprit
+
+    def told(self, error: BaseException) -> BaseException:
+        """What to raise for an error that the call has ended with."""
+        if self.cause is None or self.culprit is None or not isinstance(error, Exception):
+            return error
+        if isinstance(self.cause, DriveError) or self.culprit.link.at_rest is not False:
+            return self.cause
+        made = NotAtRest(self.culprit.link.node_id, "quick stop and disable voltage")
+        made.__cause__ = self.cause
+        return made
 
     def begin(self, guards: tuple[DriveGuard, ...]) -> Callable[[], None]:
         """It is a call of these. Gives what ends that."""
@@ -85,6 +116,8 @@ class DriveGuard:
         self.watchdog_s = watchdog_s
         self.mates: list[DriveGuard] = []
         self.own = OwnGuard()
+        self.look_now: Callable[[], None] = lambda: None
+        link.on_rest = self._rest_begins
         self.keeper = DriveKeeper.of(network)
         self._armed = False
         self.error: DriveError | None = None
@@ -93,6 +126,9 @@ class DriveGuard:
         self._owner: int | None = None
         self._fed_at = network.clock.now()
         self._rest: RunningPlan[bool] | None = None
+        self._beginning = False
+        self._complete = False
+        self._process = os.getpid()
         self._heard: _Heard | None = None
         self._beat: int | None = None
         self._supervising = False
@@ -102,32 +138,42 @@ class DriveGuard:
     @property
     def armed(self) -> bool:
         """May this script have energised the drive?"""
+        if self._process != os.getpid():
+            return False  # a copy of the process that has
         return self._armed or self.link.permitted or energises(self.link.controlword)
 
-    def run(self, plan: Plan[T], others: tuple[DriveGuard, ...] = ()) -> T:
+    def run(self, plan: Plan[T], others: tuple[DriveGuard, ...] = (), at_once: bool = False) -> T:
         """Run a plan of the drive, and of ``others`` beside it; what stops one of them is raised here.
 
-        Raise what the plan raises, and BroughtToRest for what happened before.
+        Raise what the plan raises, and BroughtToRest for what happened before; ``at_once``: that is left for later.
         """
         guards = (self, *others)
         self.network.pump.check_may_wait("a call of a drive")
-        for guard in guards:
+        for guard in () if at_once else guards:
             guard.check()
         enabled = [guard for guard in guards if guard.link.permitted]
         with contextlib.ExitStack() as stack:
             for guard in guards:
                 stack.enter_context(guard.called())
             running = self.network.begin(plan)
-            stack.callback(_Call(running).begin(guards))
+            call = _Call(running)
+            stack.callback(call.begin(guards))
             try:
                 return finish(running)
-            except Exception as error:
+            except BaseException as error:
+                told = call.told(error)
                 for guard in enabled:
                     guard.failed(error)
                 for guard in guards:
-                    if guard.error is error:
+                    if guard.error in (error, told):
                         guard.error = None  # told
+                if told is not error:
+                    raise told from told.__cause__
                 raise
+            finally:
+                for guard in guards:
+                    if guard.link.permitted and not guard._armed:  # noqa: SLF001 - a plan of the script's own enabled it
+                        guard.arm()
 
     @contextlib.contextmanager
     def called(self) -> Iterator[None]:
@@ -163,19 +209,26 @@ class DriveGuard:
     # --- from enabling to letting go ---
 
     def arm(self) -> None:
-        """From now on it is brought to rest. Raise AdapterError."""
-        self._owner = threading.get_ident()
+        """From now on it is brought to rest; a rest that is under way is waited for. Raise AdapterError.
+
+        Ctrl-C in the middle of it leaves nothing undone: the next call makes up for it.
+        """
+        self._owner, self._process = threading.get_ident(), os.getpid()
         if not self._armed:
             self.network.pump.check_open()
-            self._armed = True
-            self._heard = _Heard(self.network.hub, (NodeLost, BootedUp, AdapterLost, CycleStopped), self._happened)
-            self.keeper.add(self)
+        self._armed = True
+        if self._heard is None:
+            self._heard = _Heard(self.network.hub, _HEARD, self._happened)
+        self.keeper.add(self)
+        if self._rest is not None and not self._rest.done:
+            self.network.pump.wait(self._rest)
         self.feed()
 
     def set_up(self) -> Plan[None]:
         """Have the drive watch us, before it is enabled. Raise SdoTimeout, AdapterError."""
-        if self.settings is not None and not self.own.before and self._beat is None:
-            self._beat = self.keeper.beat(self.settings)
+        if self.settings is not None and not self._complete:  # one that failed half-way is done again
+            if self._beat is None:
+                self._beat = self.keeper.beat(self.settings)
             self.own.missing.clear()
             yield from set_up_guard(self.link, self.own, self._beat, self.settings.allowed_s, self.settings.beat_s)
             if self.network.monitor.given(self.link.node_id) is None:
@@ -183,6 +236,7 @@ class DriveGuard:
                 self.network.monitor.supervise(self.link.node_id, self.settings.lost_s)
             for text in self.own.missing:
                 _LOG.warning("drive %d has no guard of its own against a dead computer: %s", self.link.node_id, text)
+            self._complete = True
 
     def begin_rest(self) -> None:
         """Quick stop, then disable, while whoever called goes on."""
@@ -192,8 +246,12 @@ class DriveGuard:
                 return
             self.link.revoke()
             self._rest = None
-            with contextlib.suppress(AdapterError):
-                self._rest = self.network.begin(self._rest_plan(self.error))
+            self._beginning = True
+            try:
+                with contextlib.suppress(AdapterError):
+                    self._rest = self.network.begin(self._rest_plan(self.error))
+            finally:
+                self._beginning = False
 
     def trip(self, error: DriveError) -> None:
         """Bring it to rest because of this, which the script is told in the call it is in, else in its next one."""
@@ -207,12 +265,31 @@ class DriveGuard:
             for mate in self.mates:
                 mate.trip(BroughtToRest(mate.link.node_id, f"{error.summary} (drive {error.node_id})"))
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: BaseException) -> None:
         """A call failed. One that cost the drive its leave to move stops those that belong to it."""
         if not self.link.permitted:
             for mate in self.mates:
-                cause = error.summary if isinstance(error, DriveError) else str(error)
+                cause = error.summary if isinstance(error, DriveError) else str(error) or type(error).__name__
                 mate.trip(BroughtToRest(mate.link.node_id, f"{cause} (drive {self.link.node_id})"))
+
+    def _rest_begins(self, error: BaseException | None) -> None:
+        """A call brings the drive to rest: those that belong to it do not wait until that is over."""
+        if self._beginning or error is None or isinstance(error, PlanCancelled):
+            return
+        for mate in self.mates:
+            mate.stopped_with(self, error)
+
+    def stopped_with(self, other: DriveGuard, error: BaseException) -> None:
+        """``other`` has failed. A call of both goes on until that one is at rest, and ends with its error."""
+        with self.network.pump.lock:
+            shared = [call for call in self.calls if call in other.calls]
+            for call in shared:
+                call.failed(other, error)
+            if shared:
+                self.begin_rest()
+            else:
+                cause = error.summary if isinstance(error, DriveError) else str(error) or type(error).__name__
+                self.trip(BroughtToRest(self.link.node_id, f"{cause} (drive {other.link.node_id})"))
 
     def _rest_plan(self, error: DriveError | None) -> Plan[bool]:
         at_rest = yield from make_safe(self.link)
@@ -248,9 +325,15 @@ class DriveGuard:
             self.keeper.resting -= 1
 
     def release(self) -> bool:
-        """Bring it to rest, give it its settings back, and let it go. True when it has confirmed its rest."""
+        """Bring it to rest, give it its settings back, and let it go. True when it has confirmed its rest.
+
+        Raise BlockingCall where nothing may wait: it is stopped, and still to be let go.
+        """
         if not self.armed:
             return True
+        if self.network.pump.owned:
+            self.begin_rest()
+            raise BlockingCall("letting go of a drive")
         self.keeper.resting += 1
         try:
             at_rest = self.bring_to_rest()
@@ -277,7 +360,7 @@ class DriveGuard:
                     _LOG.warning("drive %d keeps a setting of its guard: %s", self.link.node_id, text)
 
     def _let_go(self) -> None:
-        self._armed = False
+        self._armed = self._complete = False
         self.link.revoke()
         self.link.controlword &= ~0x0F
         if self._heard is not None:
@@ -305,8 +388,11 @@ class DriveGuard:
             self.trip(BroughtToRest(node_id, f"its heartbeat stays out for more than {event.allowed_s:.3g} s"))
         elif isinstance(event, BootedUp) and event.node_id == node_id:
             self.own.before.clear()  # what was written is gone with the reset
+            self.own.reaction, self._complete = None, False
             self._end_beat()
             self.trip(BroughtToRest(node_id, "it has restarted"))
+        elif isinstance(event, EmcyReceived) and event.node_id == node_id and not event.is_reset:
+            self.look_now()
         elif isinstance(event, CycleStopped):
             self.trip(BroughtToRest(node_id, f"{event.name} is no longer sent: {event.error}"))
 

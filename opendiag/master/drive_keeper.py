@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from opendiag.errors import BlockingCall
 from opendiag.master.cyclic import Cycle
 from opendiag.master.drive_signals import SIGNALS
 
@@ -53,7 +54,8 @@ class DriveKeeper:
 
     def add(self, guard: DriveGuard) -> None:
         with self.network.pump.lock:
-            self.guards = [*self.guards, guard]
+            if all(other is not guard for other in self.guards):
+                self.guards = [*self.guards, guard]
         SIGNALS.add(self)
 
     def remove(self, guard: DriveGuard) -> None:
@@ -70,11 +72,21 @@ class DriveKeeper:
         for guard in self.guards:
             guard.begin_rest()
 
+    def check_may_rest(self) -> None:
+        """Raise BlockingCall where nothing may wait for the drives' rest, which begins."""
+        if self.guards and self.network.pump.owned:
+            self.begin_rest("")
+            raise BlockingCall("letting go of a drive")
+
     def rest_now(self) -> None:
-        """The network is closed, or the script ends: all at once, and their settings back."""
+        """The network is closed, or the script ends: all at once, and their settings back.
+
+        Raise BlockingCall where nothing may wait: they are stopped, and still to be let go.
+        """
         self.begin_rest("")
         for guard in self.guards:
             guard.release()
+        SIGNALS.deliver()
 
     # --- our heartbeat ---
 

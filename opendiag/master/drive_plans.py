@@ -62,7 +62,8 @@ class DriveStatus:
 class DrivePlans:
     """Plans for one drive. They may run side by side with those of other drives: `opendiag.services.plans.Together`.
 
-    ``set_up`` is run before the drive is energised. ``moving_since`` is when the motion under way began, None: none.
+    ``set_up`` is run before the drive is energised. ``moving_since`` is when the motion under way began, None: none;
+    ``waited`` is False for one to a position that nobody waits for: its end shows in the statusword only.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class DrivePlans:
         self.link = link
         self.limits = Limits.of(limits)
         self.moving_since: float | None = None
+        self.waited = True
         self._units = None if units is None else Units.of(units, link.node_id)
         self._set_up = set_up
         self._product_code = product_code
@@ -187,7 +189,7 @@ class DrivePlans:
 
     def _moving(self, plan: Plan[int], ends: bool) -> Plan[int]:
         """``ends``: the motion is over when the plan is."""
-        self.moving_since = yield Now()
+        self.moving_since, self.waited = (yield Now()), True
         try:
             result = yield from plan
         except BaseException:
@@ -284,7 +286,9 @@ class DrivePlans:
         return (yield from self._arrived(plan, unit, wait))
 
     def _arrived(self, plan: Plan[int], unit: str | None, wait: bool) -> Plan[float]:
-        return (yield from self.units()).from_device("position", (yield from self._moving(plan, wait)), unit)
+        counts = yield from self._moving(plan, wait)
+        self.waited = wait
+        return (yield from self.units()).from_device("position", counts, unit)
 
     def run_at(
         self,

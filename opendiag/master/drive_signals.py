@@ -17,6 +17,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
@@ -24,6 +25,8 @@ _LOG = logging.getLogger("opendiag")
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 #: A signal that came at a bad moment is looked at again after that.
 _AGAIN_S = 0.002
+#: Code that an exception out of nowhere would harm.
+_OURS = (str(Path(__file__).parent), contextlib.ExitStack.close.__code__.co_filename)
 
 
 class Restable(Protocol):
@@ -77,15 +80,31 @@ class SignalWatch:
         self._uninstall()
 
     def _at_exit(self) -> None:
-        """The script has ended, and has left drives as they were."""
+        """The script has ended, and has left drives as they were. Ctrl-C has nothing more to end."""
         for drives in self._registered if self._process == os.getpid() else ():
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception, KeyboardInterrupt, SystemExit):
                 drives.rest_now()
+
+    def forked(self) -> None:
+        """In a copy of the process: its signals, and the way to tell of them, are not ours."""
+        self._lock = threading.Lock()
+        registered, self._registered = self._registered, []
+        self._pending.clear()
+        self._late.clear()
+        if registered or self._socket is not None:
+            self._uninstall()
 
     # --- handlers ---
 
     def _install(self) -> None:
-        if self._before or threading.current_thread() is not threading.main_thread():
+        if threading.current_thread() is not threading.main_thread():
+            if self._socket is None:
+                _LOG.warning(
+                    "Ctrl-C and SIGTERM do not stop the drives that thread %r enables: enable one in the main thread",
+                    threading.current_thread().name,
+                )
+            return
+        if self._socket is not None:
             return
         reading, self._socket = socket.socketpair()
         self._socket.setblocking(False)
@@ -121,7 +140,7 @@ class SignalWatch:
         """In the main thread, anywhere: nothing may be waited for here."""
         self._tell(number)
         before = self._before.get(number, signal.SIG_DFL)
-        if any(drives.busy for drives in self._registered):
+        if any(drives.busy for drives in self._registered) or _in_between(frame):
             self._pending[number] = before  # the thread comes back to it
             return
         self._pending.pop(number, None)
@@ -162,6 +181,14 @@ class SignalWatch:
                 _LOG.exception("bringing drives to rest after %s", name)
 
 
+def _in_between(frame: FrameType | None) -> bool:
+    """Did it strike our own code, where a lock may just have been taken, or a call be about to be noted?
+
+    That code only ever takes a moment: what waits, waits in functions of others.
+    """
+    return frame is not None and frame.f_code.co_filename.startswith(_OURS)
+
+
 def _act(number: int, frame: FrameType | None, before: Any) -> None:
     """What the signal would have done without us, but that the script can clean up."""
     if callable(before):
@@ -171,6 +198,8 @@ def _act(number: int, frame: FrameType | None, before: Any) -> None:
 
 
 SIGNALS = SignalWatch()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=SIGNALS.forked)
 
 
 def uninterrupted(wait: Callable[[], object]) -> None:

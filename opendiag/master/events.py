@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opendiag.errors import AdapterClosed, AdapterError, NotDone
+from opendiag.master.arguments import checked_function, checked_node_id, event_classes, kind_text
 from opendiag.master.dispatcher import Dispatcher
 from opendiag.master.pump import Pump
 
@@ -56,6 +57,9 @@ class EventStream:
     """
 
     def __init__(self, hub: EventHub, kinds: tuple[type, ...] = (), node_id: int | None = None) -> None:
+        if node_id is not None:
+            checked_node_id(node_id)
+        event_classes(kinds)
         self._hub = hub
         self._pump = hub.pump
         self._events: deque[Any] = deque()
@@ -128,8 +132,11 @@ class EventHub:
                     self._dispatcher.post(subscription, event)
 
     def on(self, kind: Kind, callback: Callable[[Any], object], node_id: int | None = None) -> Callable[[], None]:
-        """Returns what ends it. Raise AdapterError when the bus is gone."""
-        made = _Subscription(_kinds(kind), node_id, callback)
+        """Returns what ends it. Raise AdapterError when the bus is gone; TypeError, ValueError."""
+        checked_function(callback)
+        if node_id is not None:
+            checked_node_id(node_id)
+        made = _Subscription(event_classes(kind), node_id, callback)
         with self.pump.lock:
             self.pump.check_open()
             self._callbacks = [*self._callbacks, made]
@@ -149,21 +156,20 @@ class EventHub:
         self, wanted: Kind | Callable[[Any], object], timeout_s: float | None, node_id: int | None = None
     ) -> Any:
         """The next event of that kind, or that the function agrees to. Raise NotDone, AdapterError, BlockingCall."""
-        kinds = _kinds(wanted) if isinstance(wanted, (type, tuple)) else ()
-        suits: Callable[[Any], object] = (lambda event: True) if isinstance(wanted, (type, tuple)) else wanted
+        kinds, suits = sorted_out(wanted)
         clock = self.pump.clock
         until = None if timeout_s is None else clock.now() + timeout_s
         with EventStream(self, kinds, node_id) as events:
             while (event := events.get(None if until is None else max(until - clock.now(), 0.0))) is not None:
                 if suits(event):
                     return event
-        raise NotDone(timeout_s or 0.0)
+        raise NotDone(timeout_s or 0.0, kind_text(wanted, node_id))
 
 
-def _kinds(kind: Kind) -> tuple[type, ...]:
-    """Raise TypeError for what is no class."""
-    kinds = kind if isinstance(kind, tuple) else (kind,)
-    for one in kinds:
-        if not isinstance(one, type):
-            raise TypeError(f"{one!r} is no class of events")
-    return kinds
+def sorted_out(wanted: Kind | Callable[[Any], object]) -> tuple[tuple[type, ...], Callable[[Any], object]]:
+    """(classes, function) of what `EventHub.wait_for` is given. Raise TypeError for what is neither."""
+    if isinstance(wanted, (type, tuple)):
+        return event_classes(wanted), lambda event: True
+    if not callable(wanted):
+        raise TypeError(f"an event class or a function is waited for, not {wanted!r}: see opendiag.services.heartbeat")
+    return (), wanted

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from opendiag.decode.node_view import NodeView
-from opendiag.errors import AdapterError, WireError
+from opendiag.errors import AdapterError, ValueRefused, WireError
 from opendiag.frame import Frame
 from opendiag.services.base import Machine
 from opendiag.services.guarding import GuardedNode, GuardingMaster
@@ -16,6 +16,7 @@ from opendiag.services.sync import SyncConsumer
 from opendiag.services.time_stamp import TimeConsumer
 from opendiag.wire.cob_id import CobId
 from opendiag.wire.nmt import ALL_NODES, NmtCommand, NmtMessage
+from opendiag.wire.sync import MAX_COUNTER
 
 if TYPE_CHECKING:
     from opendiag.dictionary.model import ObjectDictionary
@@ -30,8 +31,9 @@ RESTART_S = 5.0
 _FACTOR, _HOST_S = 2.0, 0.1
 _RESETS = (NmtCommand.RESET_NODE, NmtCommand.RESET_COMMUNICATION)
 DEVICE_TYPE, EMCY_COB_ID, CONSUMED, PRODUCED, IDENTITY = 0x1000, 0x1014, 0x1016, 0x1017, 0x1018
+SYNC_OVERFLOW = 0x1019
 #: Objects that say how a node is to be watched.
-TELLING = frozenset((DEVICE_TYPE, EMCY_COB_ID, CONSUMED, PRODUCED, IDENTITY))
+TELLING = frozenset((DEVICE_TYPE, EMCY_COB_ID, CONSUMED, PRODUCED, IDENTITY, SYNC_OVERFLOW))
 
 
 class _Fed:
@@ -116,6 +118,12 @@ class Monitor:
     def send_failed(self, frame: Frame, reason: str, now: float) -> None:
         self._watch.send_failed(reason, now)
 
+    @property
+    def heard(self) -> set[int]:
+        """Nodes that have told a state or answered us; a PDO may be anybody's. Call it with the lock held."""
+        told = {node_id for node_id, life in self.heartbeats.nodes.items() if life.state is not None}
+        return told | {n.node_id for n in self._watch.heard_nodes() if self._watch.latency(n.node_id) is not None}
+
     # --- supervision ---
 
     def supervise(self, node_id: int, consumer_time_s: float | None) -> NodeLife:
@@ -142,6 +150,10 @@ class Monitor:
             life = self.heartbeats.nodes.get(node_id)
             if life is not None:
                 life.supervised = False
+
+    def period(self, node_id: int) -> float | None:
+        """Of its heartbeat, as 1017h holds it, in seconds; 0: it has none; None: not known."""
+        return self._period(node_id)
 
     def _supervise(self, node_id: int) -> NodeLife:
         """With what is known now. A node that was not heard for longer than that is waited for first."""
@@ -211,15 +223,24 @@ class Monitor:
     # --- guarding ---
 
     def guard(self, node_id: int, guard_time_s: float, life_time_factor: int) -> GuardedNode:
-        """Raise ValueError, AdapterError."""
+        """Raise ValueError, AdapterError; ValueRefused for a node with a heartbeat, which CiA 301 does not guard."""
         with self._pump.lock:
             self._pump.check_open()
+            self._refuse_to_guard(node_id)
             node = self.guarding.guard(node_id, guard_time_s, life_time_factor)
             if node_id not in self._guarded:
                 self._guarded.add(node_id)
                 self._pump.add(self.guarding, _ERROR_CONTROL + node_id)
             self._pump.drain(self.guarding, self._pump.clock.now())
             return node
+
+    def _refuse_to_guard(self, node_id: int) -> None:
+        life, period_s = self.heartbeats.nodes.get(node_id), self._period(node_id)
+        beats = life is not None and life.beating and not life.lost and period_s is None
+        if period_s or beats:
+            how = f"every {period_s * 1000:g} ms (1017h)" if period_s else "which was heard"
+            reason = f"it has a heartbeat, {how}: supervise() it, or switch its heartbeat off (0 to 1017h) before"
+            raise ValueRefused(f"guarding node {node_id}", reason)
 
     def unguard(self, node_id: int) -> None:
         with self._pump.lock:
@@ -235,6 +256,8 @@ class Monitor:
             self.move_emcy(node_id, value)
         elif index == PRODUCED and not subindex:
             self._supervise(node_id)
+        elif index == SYNC_OVERFLOW and not subindex and (value == 0 or 2 <= value <= MAX_COUNTER):
+            self.syncs.overflow = value
         elif index == CONSUMED and subindex:
             watched, time_s = value >> 16 & 0xFF, (value & 0xFFFF) / 1000
             before = self._consumers.get((node_id, subindex), (0, 0.0))
@@ -270,13 +293,14 @@ class Monitor:
 
     # --- SYNC ---
 
-    def use_sync(self, cob: CobId) -> None:
-        """SYNC has this CAN-ID from now on."""
+    def use_sync(self, cob: CobId, overflow: int) -> None:
+        """SYNC has this CAN-ID and this counter from now on."""
         with self._pump.lock:
             if (cob.can_id, cob.extended) != (self.syncs.cob.can_id, self.syncs.cob.extended):
                 self._pump.remove(self.syncs)
                 self._pump.after_sent.pop((self.syncs.cob.can_id, self.syncs.cob.extended), None)
                 self.syncs = self._sync_machine(cob)
+            self.syncs.overflow = overflow
 
     def _sync_machine(self, cob: CobId) -> SyncConsumer:
         machine = _SyncHeard(cob, self._synced)

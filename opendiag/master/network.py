@@ -14,14 +14,9 @@ from opendiag.diagnose.why import AdapterFacts
 from opendiag.dictionary.datatypes import Value
 from opendiag.dictionary.library import Library, load
 from opendiag.dictionary.model import ObjectDictionary
-from opendiag.errors import (
-    AdapterError,
-    MissingDependency,
-    SdoError,
-    SdoProtocolError,
-    WireError,
-)
+from opendiag.errors import AdapterError, MissingDependency, SdoError, SdoProtocolError, WireError
 from opendiag.frame import Frame
+from opendiag.master.arguments import checked_node_id
 from opendiag.master.bus_services import BusServices
 from opendiag.master.clock import Clock
 from opendiag.master.cyclic import Cyclic
@@ -112,7 +107,7 @@ class Network(BusServices):
 
     def __getitem__(self, node_id: int) -> Node:
         """The node, present or not: nothing is sent. Raise ValueError outside 1..127."""
-        node = self._nodes.get(node_id)
+        node = self._nodes.get(checked_node_id(node_id))
         return self.node(node_id) if node is None or node_id not in self.watch.expected_nodes else node
 
     def node(
@@ -125,11 +120,10 @@ class Network(BusServices):
 
         Raises ValueError outside 1..127, UnknownDictionary, DictionaryFileError.
         """
+        checked_node_id(node_id)
         if channel is not None and channel.node_id != node_id:
             raise ValueError(f"the SDO channel is that of node {channel.node_id}, not of node {node_id}")
-        given = (
-            None if dictionary is None else loaded(node_id, dictionary)
-        )  # a large file takes its time: without the lock
+        given = None if dictionary is None else loaded(node_id, dictionary)  # a large file takes its time: no lock
         with self.pump.lock:
             node = self._nodes.get(node_id)
             if node is None or channel not in (None, node.client.channel):
@@ -333,8 +327,9 @@ class Network(BusServices):
         """Plans get PlanCancelled and a second to bring to rest what they move; transfers are cancelled (SdoCancelled),
         and devices told so; the threads end; the adapter is released.
 
-        Closing again does nothing.
+        Closing again does nothing. Raise BlockingCall where nothing may wait while a drive is enabled: it is stopped.
         """
+        self.check_may_end_drives()
         try:
             self.end_drives()
             self.cyclic.close()

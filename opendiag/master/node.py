@@ -11,6 +11,7 @@ from opendiag.dictionary import builtin, names
 from opendiag.dictionary.datatypes import byte_width
 from opendiag.dictionary.model import ObjectDictionary, ObjectType
 from opendiag.errors import AdapterError, ObjectNotFound, SdoError, SdoTimeout
+from opendiag.master.arguments import checked_key
 from opendiag.master.node_emcy import NodeEmcy
 from opendiag.master.node_nmt import NodeNmt
 from opendiag.master.transfers import PendingTransfer
@@ -86,6 +87,7 @@ class Node:
         An array or a record gives a `NodeRecord`. Raises ObjectNotFound for a name that nobody knows; a number need
         not be known. A name may have to ask the node who it is: SdoError, AdapterError.
         """
+        checked_key(key)
         if isinstance(key, tuple):
             return NodeVariable(self, *_checked(*key))
         number = names.number_of(key) if isinstance(key, str) else (key, None)

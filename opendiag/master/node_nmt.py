@@ -1,14 +1,20 @@
-"""NMT of one node, or of all: commands, what the nodes tell about themselves, and their supervision."""
+"""NMT of one node, or of all: commands, what the nodes tell about themselves, and their supervision.
+
+A command is confirmed by the state that a node tells after it. Of a node whose heartbeat was not heard yet, 1017h is
+read to know how long that may take.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from opendiag.errors import NmtStateNotReached, WireError
+from opendiag.errors import NmtStateNotReached, SdoAborted, SdoError, WireError
 from opendiag.frame import Frame
+from opendiag.master.arguments import nmt_state
+from opendiag.master.transfers import PendingTransfer
 from opendiag.services.guarding import GuardedNode
-from opendiag.services.heartbeat import NodeLife, StateChanged
+from opendiag.services.heartbeat import NodeFound, NodeLife, NodeLost, StateChanged
 from opendiag.services.heartbeat import told as decode
 from opendiag.services.nmt import TOLD_AFTER, command_frame
 from opendiag.wire.nmt import ALL_NODES, NmtCommand, NmtState
@@ -19,6 +25,27 @@ if TYPE_CHECKING:
 #: How long a node may take from a reset to its boot-up message.
 BOOT_S = 5.0
 _RESETS = (NmtCommand.RESET_NODE, NmtCommand.RESET_COMMUNICATION)
+HEARTBEAT = 0x1017
+#: A heartbeat of the period in 1017h is waited for so many periods, and a bit longer.
+_PERIODS, _MARGIN_S = 1.5, 0.1
+
+
+def heartbeat_wait_s(period_s: float) -> float:
+    """How long the next heartbeat may take, by 1017h."""
+    return _PERIODS * period_s + _MARGIN_S
+
+
+def told_period(asked: PendingTransfer) -> float:
+    """Seconds in 1017h, which was asked for; 0 where the device has no such object. Raise SdoError."""
+    try:
+        return int.from_bytes(asked.result()[:2], "little") / 1000
+    except SdoAborted:
+        return 0.0
+
+
+def may_ask(command: NmtCommand) -> bool:
+    """A node that was stopped answers no SDO, and one that is reset tells the end of it without a heartbeat."""
+    return command not in (NmtCommand.STOP, *_RESETS)
 
 
 class _Told:
@@ -67,10 +94,13 @@ class _Commands:
     """The five commands, to one node or to all (``_node_id`` 0).
 
     With ``confirm`` each waits until every node that tells its state, by heartbeat or because it is guarded, has told
-    the new one; of a node that does neither nothing can be awaited. A reset waits for the boot-up message. Without
-    ``timeout_s`` that is as long as two heartbeats take, or 5 s for a reset.
+    the new one after the command. 1017h is read of a node whose heartbeat was not heard: after the command, before it
+    when the node is to stop. Of a node that has none nothing can be awaited. A reset waits for the boot-up message.
+    Without ``timeout_s`` that is as long as two heartbeats take, 1.5 by 1017h, or 5 s for a reset. All nodes are those
+    that have told a state or answered here.
 
-    Raise NmtStateNotReached, AdapterError, BlockingCall.
+    Raise NmtStateNotReached, also for a node that is lost; SdoTimeout of the one node that does not say whether it has
+    a heartbeat, as one that is not there; AdapterError, BlockingCall. The command was sent, except with BlockingCall.
     """
 
     def __init__(self, network: Network, node_id: int) -> None:
@@ -98,45 +128,96 @@ class _Commands:
         self._command(NmtCommand.RESET_COMMUNICATION, confirm, timeout_s)
 
     def _command(self, command: NmtCommand, confirm: bool, timeout_s: float | None) -> None:
-        network, pump = self._network, self._network.pump
+        pump = self._network.pump
         with pump.lock:
             awaited = self._awaited(command) if confirm else []
+            unknown = [node_id for node_id in awaited if command not in _RESETS and self._wait_s(node_id) is None]
             told = _Told(command, awaited)
         if awaited:
             pump.check_may_wait("waiting for the state that a node tells")
+        asked: dict[int, PendingTransfer] = {}
         try:
-            with pump.lock:  # nothing is heard between the command and the listening
-                pump.check_open()
-                now = pump.catch_up()
-                for node_id in awaited:
-                    pump.add(told, 0x700 + node_id)
-                    pump.add(told, 0x80 + node_id)
-                pump.send(command_frame(command, self._node_id), now)
-            network.dispatcher.run_posted()
-            wait_s = self._patience(command, awaited) if timeout_s is None else timeout_s
-            if awaited and not pump.wait(told, now + wait_s):
-                raise NmtStateNotReached(command.text, told.expected.text, _texts(told.missing), wait_s)
+            if not may_ask(command):
+                self._ask(unknown, asked)
+                pump.wait(_Either(_Told(command, awaited), asked))
+            now = self._send(command, told)
+            if may_ask(command):
+                self._ask(unknown, asked)
+            self._confirm(command, told, asked, now, timeout_s)
         finally:
             pump.remove(told)
+            for transfer in asked.values():
+                transfer.cancel()
+
+    def _send(self, command: NmtCommand, told: _Told) -> float:
+        """Returns when that was."""
+        network, pump = self._network, self._network.pump
+        with pump.lock:  # nothing is heard between the command and the listening
+            pump.check_open()
+            now = pump.catch_up()
+            for node_id in told.missing:
+                pump.add(told, 0x700 + node_id)
+                pump.add(told, 0x80 + node_id)
+            pump.send(command_frame(command, self._node_id), now)
+        network.dispatcher.run_posted()
+        return now
+
+    def _ask(self, unknown: Iterable[int], asked: dict[int, PendingTransfer]) -> None:
+        for node_id in unknown:
+            asked[node_id] = self._network[node_id].begin_upload(HEARTBEAT)
+
+    def _confirm(
+        self,
+        command: NmtCommand,
+        told: _Told,
+        asked: Mapping[int, PendingTransfer],
+        sent_at: float,
+        timeout_s: float | None,
+    ) -> None:
+        pump = self._network.pump
+        pump.wait(_Either(told, asked))
+        waits, silent = [0.0], None
+        for node_id in tuple(told.missing):
+            transfer = asked.get(node_id)
+            try:
+                wait_s = self._wait_s(node_id) if transfer is None else heartbeat_wait_s(told_period(transfer))
+            except SdoError as error:
+                silent = error
+                continue
+            if transfer is not None and not told_period(transfer):
+                told.missing.pop(node_id, None)
+            waits.append(wait_s or 0.0)
+        if silent is not None and self._node_id:
+            raise silent
+        wait_s = timeout_s if timeout_s is not None else BOOT_S if command in _RESETS else max(waits)
+        if not pump.wait(told, sent_at + wait_s):
+            raise NmtStateNotReached(command.text, told.expected.text, _texts(told.missing), wait_s) from silent
 
     def _awaited(self, command: NmtCommand) -> list[int]:
         raise NotImplementedError
 
-    def _tells(self, node_id: int) -> bool:
-        """By itself, or asked by us."""
-        monitor = self._network.monitor
+    def _wait_s(self, node_id: int) -> float | None:
+        """How long it may take to tell its state; None: nobody knows whether it tells one."""
+        monitor, slack_s = self._network.monitor, self._network.timeout_s
         life, guarded = monitor.heartbeats.nodes.get(node_id), monitor.guarding.nodes.get(node_id)
-        beats = life is not None and not life.lost and life.period_s is not None and life.supervised
-        return beats or (guarded is not None and not guarded.lost)
+        if guarded is not None:
+            return 2 * guarded.guard_time_s + slack_s
+        period_s = monitor.period(node_id)
+        if life is not None and life.period_max_s is not None and period_s != 0:
+            return 2 * life.period_max_s + slack_s
+        return heartbeat_wait_s(period_s) if period_s else None
 
-    def _patience(self, command: NmtCommand, node_ids: Iterable[int]) -> float:
-        if command in _RESETS:
-            return BOOT_S
-        monitor, periods = self._network.monitor, [0.0]
-        for node_id in node_ids:
-            life, guarded = monitor.heartbeats.nodes.get(node_id), monitor.guarding.nodes.get(node_id)
-            periods.append(guarded.guard_time_s if guarded is not None else (life and life.period_max_s) or 0.0)
-        return 2 * max(periods) + self._network.timeout_s
+
+class _Either:
+    """Waited for: each node has told, or all that were asked have answered, or have not."""
+
+    def __init__(self, told: _Told, asked: Mapping[int, PendingTransfer]) -> None:
+        self._told = told
+        self._asked = asked
+
+    @property
+    def done(self) -> bool:
+        return self._told.done or all(transfer.done for transfer in self._asked.values())
 
 
 class NodeNmt(_Commands):
@@ -154,7 +235,7 @@ class NodeNmt(_Commands):
 
     @property
     def state(self) -> NmtState | None:
-        """The one it told last; None: it told none. A lost node keeps it: see `lost`."""
+        """The one it told last; None: it told none. A node that fell silent keeps it, while `lost` is True."""
         return None if self.life is None else self.life.state
 
     @property
@@ -162,13 +243,18 @@ class NodeNmt(_Commands):
         """It is supervised or guarded, and has fallen silent."""
         return any(one is not None and one.lost for one in (self.life, self.guarded))
 
-    def wait_for(self, state: NmtState, timeout_s: float) -> None:
-        """Until the node has told this state last. Raise NmtStateNotReached, AdapterError, BlockingCall."""
+    def wait_for(self, state: NmtState | str, timeout_s: float) -> None:
+        """Until the node has told this state last, and is not lost. Its name will do, as in "OPERATIONAL".
+
+        Raise NmtStateNotReached, AdapterError, BlockingCall; ValueError, TypeError for what is no state.
+        """
+        state = nmt_state(state)
         network, until = self._network, self._network.clock.now() + timeout_s
         network.pump.check_may_wait("waiting for the state that a node tells")
-        with network.events(StateChanged, node_id=self._node_id) as events:
-            while self.state is not state:
-                if events.get(max(until - network.clock.now(), 0.0)) is None and self.state is not state:
+        with network.events(StateChanged, NodeFound, NodeLost, node_id=self._node_id) as events:
+            while self.lost or self.state is not state:
+                rest_s = max(until - network.clock.now(), 0.0)
+                if events.get(rest_s) is None and (self.lost or self.state is not state):
                     raise NmtStateNotReached("", state.text, _texts({self._node_id: self.state}), timeout_s)
 
     def supervise(self, consumer_time_s: float | None = None) -> NodeLife:
@@ -186,7 +272,8 @@ class NodeNmt(_Commands):
     def guard(self, guard_time_s: float, life_time_factor: int = 3) -> GuardedNode:
         """Ask the node for its state every so often: node guarding, for a node without heartbeat.
 
-        Raise ValueError for a time that is not positive or a factor outside 1..255, AdapterError.
+        Raise ValueError for a time that is not positive or a factor outside 1..255, AdapterError; ValueRefused for a
+        node whose heartbeat is heard, or known by 1017h: it is supervised by that.
         """
         return self._network.monitor.guard(self._node_id, guard_time_s, life_time_factor)
 
@@ -195,10 +282,13 @@ class NodeNmt(_Commands):
         self._network.monitor.unguard(self._node_id)
 
     def _awaited(self, command: NmtCommand) -> list[int]:
-        return [self._node_id] if command in _RESETS or self._tells(self._node_id) else []
+        if command not in _RESETS and self._node_id not in self._network.monitor.guarding.nodes:
+            return [] if self._network.monitor.period(self._node_id) == 0 else [self._node_id]
+        return [self._node_id]
 
     def __repr__(self) -> str:
-        return f"<NMT of node {self._node_id}: {self.state.text if self.state is not None else 'state not known'}>"
+        state = "state not known" if self.state is None else self.state.text
+        return f"<NMT of node {self._node_id}: {'lost, was ' if self.lost else ''}{state}>"
 
 
 class NetworkNmt(_Commands):
@@ -215,11 +305,11 @@ class NetworkNmt(_Commands):
 
     def _awaited(self, command: NmtCommand) -> list[int]:
         monitor = self._network.monitor
-        known = {*monitor.heartbeats.nodes, *monitor.guarding.nodes}
         if command in _RESETS:
-            lives = monitor.heartbeats.nodes
-            return sorted(n for n in known if n in lives and lives[n].state is not None and not lives[n].lost)
-        return sorted(node_id for node_id in known if self._tells(node_id))
+            lives = monitor.heartbeats.nodes.items()
+            return sorted(node_id for node_id, life in lives if life.state is not None and not life.lost)
+        guarded = set(monitor.guarding.nodes)
+        return sorted(guarded | {node_id for node_id in monitor.heard if monitor.period(node_id) != 0})
 
 
 def _texts(states: dict[int, NmtState | None]) -> dict[int, str | None]:

@@ -153,6 +153,8 @@ class Pdo:
         refused, when what was changed is put back; SdoError, AdapterError, BlockingCall.
         """
         node = self.node
+        if isinstance(objects, (str, bytes)) or not (objects is None or isinstance(objects, Iterable)):
+            raise TypeError(f"a list of objects is mapped, as in [{objects!r}], not {objects!r}")
         node.network.pump.check_may_wait("mapping a PDO")
         entries = None if objects is None else tuple(self.entry(each) for each in objects)
         settings = PdoSettings(entries, transmission_type, inhibit_s, event_s, cob_id, sync_start, enable, multiplexed)

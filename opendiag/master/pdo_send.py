@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from opendiag.dictionary import datatypes, names
 from opendiag.dictionary.datatypes import Value
 from opendiag.dictionary.model import object_text
-from opendiag.errors import AdapterError, ObjectNotFound, OpenDiagError, SendFailed, ValueRefused, WireError
+from opendiag.errors import AdapterError, NoValueYet, ObjectNotFound, OpenDiagError, SendFailed, ValueRefused, WireError
 from opendiag.frame import Frame
 from opendiag.master.pdo_base import Pdo
 from opendiag.master.pdo_traffic import PdoChannel
@@ -40,11 +40,11 @@ class Rpdo(Pdo):
     # --- the buffer ---
 
     def __getitem__(self, key: Key) -> Value:
-        """The value that will be sent. Raise KeyError while there is none, ObjectNotFound for what is not mapped."""
+        """The value that will be sent. Raise NoValueYet while there is none, ObjectNotFound for what is not mapped."""
         field = self._field(key)
         with self.node.network.pump.lock:
             if field.offset not in self._values:
-                raise KeyError(f"{field.name} has no value yet: set it, or load() what the device holds")
+                raise NoValueYet(f"{object_text(field.index, field.subindex)} {field.name}", self.text)
             return self._values[field.offset]
 
     def __setitem__(self, key: Key, value: Value) -> None:
@@ -87,12 +87,14 @@ class Rpdo(Pdo):
             for field in layout.fields:
                 if names.plain(key) == names.plain(field.name) or wanted == (field.index, field.subindex):
                     return field
-            key = -1 if wanted is None else wanted[0] if wanted[1] is None else wanted  # type: ignore[assignment]
-        found = [field for field in layout.fields if field.index == key]
+            index = -1 if wanted is None or wanted[1] is not None else wanted[0]
+        else:
+            index = key if isinstance(key, int) else -1
+        found = [field for field in layout.fields if field.index == index]
         if len(found) == 1:
             return found[0]
         mapped = ", ".join(repr(name) for name in layout.names) or "nothing"
-        raise ObjectNotFound(f"{key!r} (mapped: {mapped})", self.text)
+        raise ObjectNotFound(f"{_key_text(key)} (mapped: {mapped})", self.text)
 
     def _ask_layout(self) -> PdoLayout:
         self._ask_once()
@@ -212,3 +214,10 @@ class Rpdo(Pdo):
             raise ValueRefused(variable.text, f"a multiplexed PDO carries 4 bytes, not {len(data)}")
         mpdo = Mpdo(0 if to_all else self.node.node_id, True, variable.index, variable.subindex, data)
         self.node.network.send(self._frame(mpdo.encode()))
+
+
+def _key_text(key: Key) -> str:
+    """As it was asked for; numbers as CANopen writes them."""
+    if isinstance(key, int):
+        return f"{key:04X}h"
+    return object_text(*key) if isinstance(key, tuple) and len(key) == 2 else repr(key)

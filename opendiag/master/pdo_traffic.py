@@ -228,8 +228,8 @@ class PdoTraffic:
                 try:
                     if subscription.active:
                         subscription.function(sample)
-                except Exception:
-                    _LOG.exception("callback %r failed on %s", subscription.function, sample.name)
+                except Exception as error:
+                    self.network.dispatcher.failures.tell(subscription.function, sample.name, error)
 
     # --- as the pump's listener ---
 

@@ -6,10 +6,10 @@ Whoever reads the bus at that moment takes the plan a step further, with the pum
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from opendiag.errors import AdapterError, PlanCancelled
+from opendiag.errors import AdapterError, NotDone, PlanCancelled
 from opendiag.frame import Frame
 from opendiag.master.plan_branch import Branch
 from opendiag.services.plans import Plan
@@ -52,6 +52,8 @@ class RunningPlan(Generic[T]):
     """
 
     def __init__(self, network: Network, plan: Plan[T]) -> None:
+        if not isinstance(plan, Generator):
+            raise TypeError(f"a plan is expected, what a function with yield gives when it is called, not {plan!r}")
         self._network = network
         self._branches: dict[Branch, None] = {}  # in the order of their beginning, so that each run is the same
         self._listening = False
@@ -67,17 +69,26 @@ class RunningPlan(Generic[T]):
     def done(self) -> bool:
         return self._root.done
 
-    def result(self) -> T:
-        """What the plan returned, or its error raised. Call it when it is `done`."""
+    def result(self, timeout_s: float | None = None) -> T:
+        """Wait for the end, and give what the plan returned, or raise its error.
+
+        Raises BlockingCall, and NotDone when ``timeout_s`` is over before: the plan goes on then.
+        """
+        if not self.done:
+            pump = self._network.pump
+            pump.check_may_wait("waiting for a plan")
+            self.wait(None if timeout_s is None else pump.clock.now() + timeout_s)
+            if not self.done:
+                raise NotDone(timeout_s or 0.0)
         if self._root.error is not None:
             raise self._root.error
         result: T = self._root.result
         return result
 
-    def wait(self) -> None:
-        """Until it is `done`. Raise BlockingCall."""
+    def wait(self, until: float | None = None) -> None:
+        """Until it is `done`, or that moment."""
         try:
-            self._network.pump.wait(self)
+            self._network.pump.wait(self, until)
         except AdapterError as error:  # the bus is gone: nothing else will take the plan further
             self.throw(error)
             if not self.done:

@@ -46,7 +46,7 @@ class Port(Protocol):
 
 
 #: The adapter is not there any more, or was closed.
-_GONE = (errno.ENODEV, errno.ENXIO, errno.EBADF)
+_GONE = (errno.ENODEV, errno.ENXIO, errno.EBADF, errno.EPIPE, errno.ECONNRESET, errno.ECONNABORTED)
 
 
 class CanPort:
@@ -71,6 +71,7 @@ class CanPort:
         from opendiag.adapters.linux_can import delivers_own_frames
         from opendiag.adapters.message import from_message, to_message
         from opendiag.adapters.socketcan import health_of
+        from opendiag.adapters.socketcand_probe import has_ended
 
         self._only_others = not delivers_own_frames(bus)
         self.name = name
@@ -83,6 +84,7 @@ class CanPort:
         self._closed = False
         self._from_message = from_message
         self._to_message = to_message
+        self._has_ended = has_ended
         self.unreadable = 0
         self.taken = self.given = 0
         self._offset: float | None = None
@@ -151,7 +153,7 @@ class CanPort:
         if self._health and frame.fd and code == errno.EINVAL:
             explained = self._health.explain_fd()
         if code in _GONE:
-            return AdapterClosed(self.name, explained or f"gone: {_reason(error)}")
+            return AdapterClosed(self.name, explained or self._gone(error))
         return SendFailed(self.name, explained or _reason(error))
 
     def receive(self, until: float) -> list[Frame]:
@@ -167,6 +169,8 @@ class CanPort:
         except Exception as error:  # every driver has its own way to say that the adapter is gone
             raise AdapterClosed(self.name, "closed" if self._closed else self._gone(error)) from error
         if message is None:
+            if self._has_ended(self.bus):
+                raise AdapterClosed(self.name, "closed" if self._closed else "the server ended the connection")
             return []
         self.taken += 1
         return self._frames(message)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from opendiag.diagnose import bus_causes, codes
 from opendiag.diagnose.error_tally import CODING
-from opendiag.diagnose.situation import Situation
+from opendiag.diagnose.heard import NodeHeard
+from opendiag.diagnose.situation import Situation, listed
 from opendiag.diagnose.why import why_no_answer
 from opendiag.findings import Finding, Severity
 from opendiag.frame import Frame
+from opendiag.master.arguments import checked_node_id
 from opendiag.master.plan_runner import RunningPlan
 from opendiag.services.bus_pace import most_bits
 from opendiag.services.scan import Scan
@@ -29,7 +31,8 @@ _OF_THE_BUS = (codes.LISTEN_ONLY, codes.BIT_RATE, codes.BUS_OFF, codes.BUS_EMPTY
 class NetworkScan:
     """A scan of a network. `result` gives what was found so far, also after `run` was broken off by Ctrl-C.
 
-    Nodes that have a client here are read through that. Raise ValueError for an address outside 1..127.
+    Nodes that have a client here are read through that. Raise ValueError for an address outside 1..127, TypeError for
+    what is no list of node-IDs.
     """
 
     def __init__(
@@ -42,6 +45,9 @@ class NetworkScan:
         passive: bool = False,
         progress: Callable[[int], None] = lambda done: None,
     ) -> None:
+        if isinstance(addresses, (str, bytes)) or not isinstance(addresses, Iterable):
+            raise TypeError(f"addresses are node-IDs, as in [5] and range(1, 11), not {addresses!r}")
+        addresses = [checked_node_id(address) for address in addresses]
         self._network = network
         self._passive = passive
         self._began = network.clock.now()
@@ -125,12 +131,28 @@ class NetworkScan:
     def _of_the_bus(self, found: ScanResult, now: float) -> list[Finding]:
         watch = self._network.watch
         if not found.nodes:
+            if there := watch.heard_nodes():
+                return [_elsewhere(found, there, self._passive)]
             why = self._why(self._began, now)
             return [f for f in why if f.code == codes.BIT_RATE] if self._passive else why
         if watch.errors.seen_since(max(self._began, watch.first_at or 0.0), *CODING):
             text = watch.errors.text(*CODING)
             return [Finding(codes.BUS_DISTURBED, Severity.WARNING, f"There were errors on the bus: {text}.")]
         return []
+
+
+def _elsewhere(found: ScanResult, there: list[NodeHeard], passive: bool) -> Finding:
+    """None of the addresses that were wanted is there, and others are."""
+    count = found.addresses
+    who = f"The node-ID {'was not heard' if passive else 'did not answer'}" if count == 1 else ""
+    who = who or f"None of {count} node-IDs {'was heard' if passive else 'answered'}"
+    return Finding(
+        codes.WRONG_NODE_ID,
+        Severity.WARNING,
+        f"{who}, but {listed(there)} {'is' if len(there) == 1 else 'are'} on the bus.",
+        node=there[0].node_id,
+        advice="`opendiag scan` without node-IDs asks them all.",
+    )
 
 
 def _bits(frame: Frame) -> int:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from opendiag.errors import AdapterClosed
 from opendiag.frame import Frame
+from opendiag.master.arguments import checked_function
 from opendiag.master.dispatcher import Dispatcher
 from opendiag.master.pump import Pump
 
@@ -122,7 +123,8 @@ class Callbacks:
         self._subscriptions: list[_Subscription] = []
 
     def add(self, function: Callable[[Frame], object]) -> Callable[[], None]:
-        """Returns what ends it. Raise AdapterError when the bus is gone."""
+        """Returns what ends it. Raise AdapterError when the bus is gone, TypeError for what cannot be called."""
+        checked_function(function)
         made = _Subscription(function)
         with self._pump.lock:
             self._pump.check_open()

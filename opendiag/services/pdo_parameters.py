@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from opendiag.dictionary.model import ObjectDictionary
 from opendiag.dictionary.pdos import number_of
-from opendiag.wire.cob_id import CobId
+from opendiag.wire.cob_id import CobId, Service, is_restricted, predefined
 from opendiag.wire.pdo import DAM_MPDO, MAX_ENTRIES, SAM_MPDO, MappingEntry, communication_index, mapping_index
 
 #: Sub-indices of a communication parameter.
@@ -164,6 +164,21 @@ class PdoParameters:
     def meaning(self) -> str:
         """Its transmission type in words."""
         return describe(self.transmission_type, self.transmit)
+
+
+def not_for_a_pdo(cob: CobId) -> str:
+    """Why no PDO may have this CAN-ID, as in "it belongs to SYNC"; "" when one may.
+
+    CiA 301 restricts some. Those of SYNC, TIME and EMCY could be given away, but every node listens or talks there.
+    """
+    if cob.extended:
+        return ""
+    service = predefined(cob.can_id).service
+    if service in (Service.SYNC, Service.TIME, Service.EMCY):
+        return f"it belongs to {service.value}"
+    if not is_restricted(cob.can_id):
+        return ""
+    return "CiA 301 keeps it for itself" if service is Service.UNKNOWN else f"it belongs to {service.value}"
 
 
 def _mapping(

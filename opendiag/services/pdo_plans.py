@@ -20,6 +20,7 @@ from opendiag.services.pdo_parameters import (
     PdoParameters,
     describe,
     is_allowed,
+    not_for_a_pdo,
 )
 from opendiag.services.plans import Plan, SdoRead, SdoWrite, Send, Sleep
 from opendiag.wire.cob_id import PREDEFINED_PEER, CobId, Service, is_restricted
@@ -139,6 +140,9 @@ class PdoSettings:
             raise ValueRefused(what, f"SYNC start value {self.sync_start}: a TPDO takes 0..240")
         if isinstance(self.cob_id, int) and not 0 < self.cob_id < 1 << 29:
             raise ValueRefused(what, f"CAN-ID {self.cob_id:X}h: 11 or 29 bits are wanted, without flags")
+        cob = CobId(self.cob_id, self.cob_id > 0x7FF) if isinstance(self.cob_id, int) else self.cob_id
+        if cob is not None and (reason := not_for_a_pdo(cob)):
+            raise ValueRefused(what, f"CAN-ID {cob.text}h: {reason}, and no PDO may have it")
 
 
 def _check_range(what: str, name: str, seconds: float | None, most_s: float) -> None:

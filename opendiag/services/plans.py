@@ -76,11 +76,14 @@ class Now:
 class Gather:
     """Answer: the plans' results in their order, once all are over. They run side by side, ``window`` at most.
 
-    One that fails does not disturb the others: its OpenDiagError stands in its place.
+    One that fails does not disturb the others: its OpenDiagError stands in its place. Raise TypeError for requests.
     """
 
     plans: tuple[Plan[Any], ...]
     window: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_plans("Gather", self.plans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +91,25 @@ class Together:
     """Answer: the plans' results in their order. They run side by side, and succeed or fail as one.
 
     Into the others of one that fails PlanCancelled is thrown. When all are over, the first failure is thrown here.
+    Raise TypeError for requests.
     """
 
     plans: tuple[Plan[Any], ...]
 
+    def __post_init__(self) -> None:
+        _check_plans("Together", self.plans)
 
+
+def _check_plans(what: str, plans: Any) -> None:
+    """A request is a step of a plan, and no plan."""
+    if not isinstance(plans, (tuple, list)):
+        raise TypeError(f"{what} takes a tuple of plans, not {plans!r}")
+    for plan in plans:
+        if not isinstance(plan, Generator):
+            hint = "a function that yields this request makes one" if isinstance(plan, _STEPS) else "call its function"
+            raise TypeError(f"{what} takes plans, not {plan!r}: {hint}")
+
+
+_STEPS = (SdoRead, SdoWrite, Sleep, WaitFor, Send, Now, Gather, Together)
 Request = SdoRead | SdoWrite | Sleep | WaitFor | Send | Now | Gather | Together
 Plan = Generator[Request, Any, T]

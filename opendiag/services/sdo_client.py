@@ -25,8 +25,9 @@ from opendiag.services.sdo_transfer import LateAnswer, Progress, SdoLatency, Sdo
 from opendiag.wire.sdo_abort import SdoAbortCode
 from opendiag.wire.sdo_block import MAX_BLOCK_SIZE
 
-#: What is under way may take this long to end when something urgent comes.
-URGENT_S = 0.02
+#: What is under way may take this long to end when something urgent comes: one that is answered in a frame, and one in
+#: the middle of its data.
+URGENT_S, URGENT_DATA_S = 0.02, 0.005
 
 __all__ = ["LateAnswer", "SdoClient", "SdoLatency", "SdoTransfer", "TransferDone"]
 
@@ -67,7 +68,8 @@ class SdoClient(SdoRunner):
         ``total_timeout_s`` runs from the transfer's begin, not from its turn in the queue. A transfer that lost a
         message begins again up to ``restarts`` times; ``into`` is then set back and cut, and a stream that cannot be
         set back ends it instead. ``progress`` is called with the bytes transferred and the size or None.
-        An ``urgent`` transfer goes before all others; the one under way has ``URGENT_S`` to end and is then cancelled.
+        An ``urgent`` transfer goes before all others; the one under way has ``URGENT_S`` to end and is then
+        cancelled; in the middle of its data ``URGENT_DATA_S``.
         """
         sink = Sink(into)
         return self._enqueue(
@@ -151,7 +153,8 @@ class SdoClient(SdoRunner):
     def _put_first(self, transfer: SdoTransfer, now: float) -> None:
         self._queue.insert(sum(other.urgent for other in self._queue), transfer)
         if self._transfer is not None and not self._transfer.urgent and self._gives_way_at is None:
-            self._gives_way_at = now + URGENT_S
+            first_step = self._talk is not None and len(self._talk.awaits) == 3
+            self._gives_way_at = now + (URGENT_S if first_step else URGENT_DATA_S)
 
     def tick(self, now: float) -> None:
         if self._gives_way_at is not None and now >= self._gives_way_at:

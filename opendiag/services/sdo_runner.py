@@ -128,7 +128,8 @@ class SdoRunner(SdoLine):
     def _next(self, now: float) -> None:
         """Begin what is due: the attempt after a silence, or the next in the queue."""
         if self._quiet_ends is not None:
-            if now < self._quiet_ends:
+            hurry = self._transfer is None and bool(self._queue) and self._queue[0].urgent
+            if now < self._quiet_ends and not hurry:
                 return
             self._quiet_ends = None
         while self._talk is None:

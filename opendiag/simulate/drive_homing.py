@@ -149,7 +149,8 @@ class Homing(ModeOfOperation):
 
     def _finish(self) -> None:
         axis = self.axis
-        axis.offset = axis.value(0x607C) - round(self._home * axis.scale.position)
+        offset = -axis.value(0x607C) if axis.units.zero_is_home_plus_offset else axis.value(0x607C)
+        axis.offset = offset - round(self._home * axis.scale.position)
         axis.forget()
         self._search = None
         self.done = True

@@ -24,7 +24,8 @@ class DriveUnits:
 
     ``per_mille``: currents and torques are 1/1000 of the rated current 6075h, as in CiA 402; otherwise mA. ``derived``:
     these are what a drive has whose own objects (608Fh, 6091h, 6092h, 60A8h..60AAh) say nothing; otherwise they are
-    fixed. Polarity (607Eh) turns the sign of positions and velocities in both.
+    fixed. Polarity (607Eh) turns the sign of positions and velocities in both. ``zero_is_home_plus_offset``: home gets
+    the position -607Ch, as older editions of CiA 402 draw it, and not 607Ch.
     """
 
     counts_per_turn: int = 4096
@@ -32,6 +33,7 @@ class DriveUnits:
     acceleration_per_turn_s2: float = 4096.0
     per_mille: bool = True
     derived: bool = True
+    zero_is_home_plus_offset: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,10 @@ SCRIPTS = {
     ),
     "a controlword refused": ((), (Refusal(0x6040, nth=2, last=2),)),
     "the statusword refused": ((), (Refusal(0x6041, write=False, nth=4, last=8),)),
+    # it reads the statusword up to eight times for one look: these come when words have been sent
+    "a later answer lost": ((Fault("drop", service="sdo response", nth=9),), ()),
+    "answers lost for 1 s from 10 ms on": ((Fault("drop", service="sdo response", from_s=0.01, until_s=1.0),), ()),
+    "the statusword refused later": ((), (Refusal(0x6041, write=False, nth=9, last=16),)),
 }
 
 

@@ -19,16 +19,27 @@ KINDS = ("stepim", "servo")
 
 
 class Bench:
-    """``kind``: "stepim", or "servo" for one of no make. Enabled unless told otherwise."""
+    """``kind``: "stepim", or "servo" for one of no make, of the class ``make``. Enabled unless told otherwise."""
 
-    def __init__(self, kind="stepim", *, faults=(), node_quirks=None, quirks=None, timing=None, enabled=True, **more):
+    def __init__(
+        self,
+        kind="stepim",
+        *,
+        faults=(),
+        node_quirks=None,
+        quirks=None,
+        timing=None,
+        enabled=True,
+        make=SimDrive,
+        **more,
+    ):
         self.stepim = kind == "stepim"
         self.node = 101 if self.stepim else 5
         node_quirks = node_quirks or NodeQuirks()
         if self.stepim:
             self.drive = StepIM(self.node, quirks=node_quirks, **more)
         else:
-            self.drive = SimDrive(servo_dictionary(), self.node, quirks=node_quirks, **more)
+            self.drive = make(servo_dictionary(), self.node, quirks=node_quirks, **more)
         self.bus = SimBus(faults=list(faults))
         self.bus.attach(self.drive, "drive", on_event=lambda event, now: None)
         self.network = opendiag.connect(self.bus, clock=ManualClock(), dictionaries={self.node: self.drive.dictionary})

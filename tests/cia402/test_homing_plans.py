@@ -8,6 +8,8 @@ from opendiag.cia402.homing import METHODS
 from opendiag.cia402.homing_plans import home, supported_methods
 from opendiag.cia402.quirks import DriveQuirks
 from opendiag.errors import HomingFailed, MotionFailed, MotionTimeout, NotEnabled, OutsideLimits, UnknownTarget
+from opendiag.simulate.drive import SimDrive
+from opendiag.simulate.drive_units import DriveUnits
 from opendiag.simulate.node_quirks import NodeQuirks
 
 TURN = 4096
@@ -175,3 +177,37 @@ def test_halted_by_us_it_waits_and_by_another_it_fails():
         with pytest.raises(MotionFailed) as caught:
             bench.end(running)
         assert caught.value.at_rest and bench.at_rest
+
+
+def test_the_result_of_an_earlier_homing_that_shows_late_is_not_believed():
+    """6061h says homing already, and the bits of the statusword follow some milliseconds later."""
+    with Bench() as bench:
+        drive, since = bench.drive, []
+
+        def change(word):
+            if not since:
+                return word
+            if bench.now - since[0] < 0.015:
+                return word & ~RESULT  # nothing yet, which looks like "in progress"
+            return word & ~RESULT | DONE  # left behind; the homing itself never begins
+
+        def mode(now):
+            drive.advance(now)
+            since.extend([now] if drive.mode_display == 6 else [])
+            return drive.mode_display.to_bytes(1, "little")
+
+        drive.store.on_read(0x6061, 0, mode)
+        bench.shows(change)
+        drive.motor.held = True
+        with pytest.raises(HomingFailed, match="left behind by an earlier homing"):
+            bench.run(home(bench.link, 33, timeout_s=3.0))
+
+
+def test_on_the_spot_with_either_sign_of_the_offset():
+    class Older(SimDrive):
+        units = DriveUnits(zero_is_home_plus_offset=True)
+
+    with Bench("servo", make=Older) as bench:
+        assert bench.run(home(bench.link, 37, offset=700)) == pytest.approx(-700, abs=4)
+        assert bench.run(home(bench.link, 37, offset=700)) == pytest.approx(-700, abs=4)
+        assert bench.state is S.OPERATION_ENABLED

@@ -117,3 +117,11 @@ def test_can_jog_by_velocity():
         assert not bench.run(can_jog_by_velocity(bench.link))
         bench.drive.store.on_read(0x6502, 0, lambda now: bytes(4))
         assert bench.run(can_jog_by_velocity(bench.link)), "it does not say"
+
+
+def test_a_velocity_of_0_has_no_direction():
+    with Bench() as bench:
+        bench.drain()
+        with pytest.raises(MotionFailed, match="a velocity of 0 leads nowhere"):
+            bench.run(jog(bench.link, 0, lambda: True, step=100))
+        assert bench.wire()[-1][0] == 0x6041 and bench.state is S.OPERATION_ENABLED

@@ -51,13 +51,13 @@ def test_before():
 
 def test_while_it_moves():
     limits = Limits(position=(-1, 1), velocity=100, current=2).in_device_units(STEPIM_UNITS)
-    fine = {0x6064: 4096, 0x606C: -10_900, 0x6078: 2000}
+    fine = {0x6064: 4096 + 81, 0x606C: -10_900, 0x6078: 2199}  # 1 % of the window, 10 % of the others
     look(limits, fine)
     for change, text in (
-        ({0x6064: 4097}, "position .* is beyond 1 rev"),
-        ({0x6064: -4097}, "position .* is beyond -1 rev"),
+        ({0x6064: 4096 + 83}, "position .* is beyond 1 rev"),
+        ({0x6064: -4096 - 83}, "position .* is beyond -1 rev"),
         ({0x606C: -11_100}, "velocity -111 rpm is beyond 100 rpm"),
-        ({0x6078: 2001}, "current 2.001 A is beyond 2 A"),
+        ({0x6078: 2201}, "current 2.201 A is beyond 2 A"),
     ):
         with pytest.raises(LimitReached, match=text):
             look(limits, {**fine, **change})

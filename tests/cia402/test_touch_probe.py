@@ -5,7 +5,7 @@ from motion_world import Bench, S
 
 from opendiag.cia402.position_plans import move
 from opendiag.cia402.touch_probe import ProbeSource, arm, capture, captured, disarm
-from opendiag.errors import MotionFailed, MotionTimeout, UnknownTarget
+from opendiag.errors import MotionFailed, MotionTimeout, PlanCancelled, UnknownTarget
 from opendiag.services.plans import Together
 
 TURN = 4096
@@ -69,3 +69,14 @@ def test_what_there_is_not(probe, edge):
         with pytest.raises(UnknownTarget):
             bench.run(capture(bench.link, probe, edge))
         assert bench.wire() == []
+
+
+@pytest.mark.parametrize("thrown", [PlanCancelled("enough"), KeyboardInterrupt()])
+def test_one_that_is_broken_off_is_switched_off(thrown):
+    with Bench() as bench:
+        running = bench.begin(capture(bench.link, timeout_s=10.0), 0.1)
+        assert bench.read(0x60B8) == 0x11
+        running.throw(thrown)
+        with pytest.raises(type(thrown)):
+            bench.end(running)
+        assert bench.read(0x60B8) == 0 and bench.state is S.OPERATION_ENABLED

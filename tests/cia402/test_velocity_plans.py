@@ -157,3 +157,15 @@ def test_halt_during_torque():
         bench.run(power.halt(bench.link))
         with pytest.raises(MotionFailed, match="halt is set"):
             bench.run(torque_plans.apply(bench.link, 300))
+
+
+def test_a_halt_in_the_middle_does_not_leave_a_velocity_behind():
+    """Who clears it later would let the shaft turn on."""
+    with Bench() as bench:
+        velocity, _ = units(bench)
+        running = bench.begin(velocity_plans.run_for(bench.link, velocity, 1.0), 0.6)
+        assert bench.speed > 1
+        bench.run(power.halt(bench.link))
+        with pytest.raises(MotionFailed, match="halt is set") as caught:
+            bench.end(running)
+        assert caught.value.at_rest and bench.at_rest

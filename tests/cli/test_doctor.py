@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from scripted_bus import Script
 
+from opendiag.frame import Frame
+from opendiag.simulate.devices import make_device
 from opendiag.simulate.stepim import StepIM
 
 STEPS = ["adapter", "bus", "bit rate", "nodes", "node", "SDO", "health"]
@@ -39,7 +42,7 @@ def test_the_default_is_a_healthy_simulated_drive(run):
     assert said["adapter"] == "ok      sim is open at 1000 kbit/s, error-active."
     assert said["nodes"] == "ok      Heard: node 101 (boot-up)."
     assert "device type 00020192h, vendor 000002E1h, product 0000A5A5h" in said["SDO"]
-    assert said["health"].startswith("ok      error counters: transmit 0, receive 0; no error frames; 5 answers")
+    assert said["health"].startswith("ok      error counters: transmit 0, receive 0; no error frames; 7 answers")
 
 
 def test_json(run):
@@ -135,3 +138,35 @@ def heard_requests(monkeypatch) -> list[int]:
 
     monkeypatch.setattr(StepIM, "receive", listening)
     return heard
+
+
+@pytest.mark.parametrize(("same", "says"), [(False, "differently: two devices have"), (True, "two devices may have")])
+def test_two_devices_with_one_node_id(run, bus, same, says):
+    for seed, latency_s in ((1, 0.001), (2, 0.004)):
+        device = make_device("stepim", 5, seed)
+        for server in device.servers:
+            server.latency_s = latency_s
+        device.store.values[0x1018, 4] = (7 if same else seed).to_bytes(4, "little")
+        bus.attach(device, f"device {seed}", on_event=lambda event, now: None)
+    outcome = run("doctor", "5", "--json", "-q")
+    assert outcome.code == 1
+    found = [each for each in json.loads(outcome.out)["findings"] if each["code"] == "NODE-TWO-DEVICES"]
+    assert len(found) == 1 and says in found[0]["sentence"], outcome.out
+
+
+def test_heartbeats_of_two_devices(run, bus):
+    """The second one has no SDO server: only its heartbeat tells."""
+    device = make_device("stepim", 5)
+    device.store.values[0x1017, 0] = (500).to_bytes(2, "little")
+    bus.attach(device, "device")
+    told = ((0.2 + n / 2, Frame(0x705, b"\x7f")) for n in range(1, 40))
+    bus.attach(Script(*told), "second device")
+    outcome = run("doctor", "5", "--json", "-q", "--listen", "4s")
+    sentences = [each["sentence"] for each in json.loads(outcome.out)["findings"]]
+    assert any("on average, and its 1017h says 0.5 s: two devices may" in sentence for sentence in sentences), sentences
+
+
+def test_one_device_is_not_two(run, bus):
+    bus.attach(make_device("stepim", 5), "device")
+    outcome = run("doctor", "5", "--json", "-q", "--listen", "10s")
+    assert (outcome.code, json.loads(outcome.out)["findings"]) == (0, [])

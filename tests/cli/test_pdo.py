@@ -384,6 +384,8 @@ def test_send_says_that_the_node_does_not_take_it(run, node):
         ("map 101 tpdo 1 --cob-id zz", "'zz' is no CAN-ID: expected hexadecimal digits, as in 1E5"),
         ("map 101 tpdo 1 --cob-id 0", "'0' is no CAN-ID"),
         ("map 101 tpdo 1 --cob-id 20000000", "'20000000' is no CAN-ID"),
+        ("map 101 tpdo 1 --cob-id 80", "CAN-ID 080h: it belongs to SYNC, and no PDO may have it; nothing was sent"),
+        ("map 101 tpdo 1 --cob-id 601", "CAN-ID 601h: it belongs to SDO request"),
         ("map 101 tpdo 1 --inhibit 7s", "--inhibit is at most 6.5535s"),
         ("map 101 tpdo 1 --event-timer 66s", "--event-timer is at most 65.535s"),
         ("map 101 tpdo 1 --event-timer soon", "'soon' is no time"),

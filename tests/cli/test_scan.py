@@ -65,6 +65,7 @@ def test_json(run):
     assert (node["device_type"], node["vendor_id"], node["product_code"]) == (0x20192, 0x2E1, 0xA5A5)
     assert 0 < node["response_ms"] < 100
     assert node["error"] == ""
+    assert node["state"] in ("INITIALISING", "PRE_OPERATIONAL"), "as in the JSON of `nmt` and `top`"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,10 @@ def test_what_makes_no_sense_is_refused(run, arguments, said):
 def test_no_node_is_exit_code_1_with_the_reason(run):
     outcome = run("scan", "5", *SIM, "--for", "0")
     assert (outcome.code, outcome.out) == (1, "")
-    assert outcome.err == "No node was heard, and none of 1 node-IDs answered.\n"
+    assert "SDO-WRONG-NODE-ID: The node-ID did not answer, but node 101 (boot-up) is on the bus." in outcome.err
+    outcome = run("scan", "5-6", *SIM, "--for", "0", "--json", "-q")
+    (finding,) = json.loads(outcome.out)["findings"]
+    assert finding["sentence"] == "None of 2 node-IDs answered, but node 101 (boot-up) is on the bus."
 
 
 def test_a_dead_bus_is_named(run, on_bus):

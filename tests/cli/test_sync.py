@@ -29,14 +29,20 @@ def test_so_many_syncs(run, heard):
     assert [(frame.can_id, frame.data) for frame in frames] == [(0x80, b"")] * 5
     assert frames[-1].time_ns - frames[0].time_ns == pytest.approx(40e6, rel=0.01)
     first, period, lateness = outcome.out.splitlines()
-    assert first == "5 SYNCs sent on 80h in 0.040 s"
+    assert first == "5 SYNCs sent on 080h in 0.040 s"
     assert period.split()[:3] == ["period", "wanted", "10.000"]
     assert lateness.startswith("lateness  p50 0.000   p99 0.000")
 
 
 def test_with_a_counter_on_another_identifier(run, heard):
-    run("sync", "--count", "7", "--counter", "3", "--cob-id", "0x40000090", "-q")
+    run("sync", "--count", "7", "--counter", "3", "--cob-id", "0x90", "-q")
     assert [(frame.can_id, frame.data[0]) for frame in heard()] == [(0x90, n) for n in (1, 2, 3, 1, 2, 3, 1)]
+
+
+def test_above_7ff_an_identifier_has_29_bits(run, heard):
+    outcome = run("sync", "--count", "1", "--cob-id", "12345", "-q")
+    assert [(frame.can_id, frame.extended) for frame in heard()] == [(0x12345, True)]
+    assert outcome.out.startswith("1 SYNC sent on 00012345h in")
 
 
 def test_json(run, bus):
@@ -55,7 +61,7 @@ def test_json(run, bus):
 def test_a_single_one_has_no_period(run, heard):
     outcome = run("sync", "--count", "1", "-q")
     assert len(heard()) == 1
-    assert outcome.out.splitlines()[0] == "1 SYNC sent on 80h in 0.000 s"
+    assert outcome.out.splitlines()[0] == "1 SYNC sent on 080h in 0.000 s"
     assert "period" not in outcome.out
     assert json.loads(run("sync", "--count", "1", "-q", "--json").out)["period_ms"]["p99"] is None
 
@@ -66,7 +72,11 @@ def test_a_single_one_has_no_period(run, heard):
     [
         (("--period", "0"), "--period 0 is none"),
         (("--counter", "1"), "counter overflow 1 is neither 0 (no counter) nor 2..240"),
-        (("--cob-id", "xyz"), "'xyz' is no COB-ID"),
+        (("--cob-id", "xyz"), "'xyz' is no CAN-ID"),
+        (("--cob-id", "0"), "'0' is no CAN-ID"),
+        (("--cob-id", "40000080"), "'40000080' is no CAN-ID"),
+        (("--cob-id", "601"), "CAN-ID 601h: it belongs to SDO request, and SYNC may not have it"),
+        (("--cob-id", "7f"), "CAN-ID 07Fh: CiA 301 keeps it for itself"),
         (("--count", "0"), "0 is not in the range"),
     ],
 )
@@ -105,4 +115,4 @@ def test_ctrl_c_ends_it_and_the_statistics_come():
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
-    assert "SYNCs sent on 80h" in out
+    assert "SYNCs sent on 080h" in out

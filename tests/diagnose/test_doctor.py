@@ -10,7 +10,7 @@ from opendiag.diagnose.situation import AdapterFacts
 from opendiag.diagnose.watch import BusWatch
 from opendiag.errors import AdapterClosed, SdoAborted, SdoProtocolError, SdoTimeout, SendFailed
 from opendiag.frame import Frame
-from opendiag.services.plans import Now, SdoRead, Send, Sleep
+from opendiag.services.plans import Now, SdoRead, Send, Sleep, WaitFor
 from opendiag.services.sdo_channel import SdoChannel
 from opendiag.wire.sdo import UploadInitiated
 
@@ -59,6 +59,8 @@ class World:
             return self.now
         if isinstance(request, Sleep):
             return self.sleep(request.seconds)
+        if isinstance(request, WaitFor):  # nobody answers twice here
+            return self.sleep(request.timeout_s)
         if isinstance(request, Send):
             return self.transmit(request.frame)
         assert isinstance(request, SdoRead)

@@ -5,10 +5,12 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 import opendiag
-from opendiag.errors import AdapterClosed, SendFailed, WireError
+from opendiag.errors import AdapterClosed, SendFailed, ValueRefused, WireError
 from opendiag.frame import Frame
 from opendiag.master.clock import ManualClock
+from opendiag.services.sync import SyncLengthWrong
 from opendiag.simulate.bus import SimBus
+from opendiag.simulate.devices import make_device
 from opendiag.wire.nmt import NmtState
 
 
@@ -52,12 +54,36 @@ def test_a_counter_overflow_that_no_node_takes_is_refused(network, overflow):
         network.sync(0.01, counter_overflow=overflow)
 
 
-def test_another_sync_takes_the_place_of_the_first(network, bus):
+def test_a_second_sync_is_refused_while_the_first_is_sent(network, bus):
     first = network.sync(0.01)
+    with pytest.raises(ValueRefused, match=r"SYNC: it is sent from here already, every 10 ms"):
+        network.sync(0.02, cob_id=0x333)
+    assert first.running
+    first.stop()
     network.sync(0.02, cob_id=0x333)
     network.sleep(0.0501)
     assert sent(bus) == [(0x333, b"")] * 3
-    assert not first.running
+
+
+def test_a_sync_of_the_wrong_length_is_told_once_it_is_known_what_is_right(network, bus):
+    bus.attach(make_device("stepim", 101), "node")
+    network.sleep(0.1)
+    seen = []
+    network.on(SyncLengthWrong, seen.append)
+    bus.other.send(Frame(0x080, b"\1"))
+    network.sleep(0.01)
+    assert seen == []  # nobody has said whether there is a counter
+    bus.other.send(Frame(0x080, b"\1\2"))
+    network.sleep(0.01)
+    assert [(event.length, event.expected) for event in seen] == [(2, 1)]
+    assert network[101][0x1019].read() == 0
+    bus.other.send(Frame(0x080, b"\1"))
+    network.sleep(0.01)
+    assert [(event.length, event.expected) for event in seen] == [(2, 1), (1, 0)]
+    network.sync(3600, counter_overflow=10)
+    bus.other.send(Frame(0x080))
+    network.sleep(0.01)
+    assert (seen[-1].length, seen[-1].expected, network.syncs.malformed) == (0, 1, 3)
 
 
 def test_closing_the_network_stops_sync(bus):
@@ -144,6 +170,17 @@ def test_the_time_of_the_network_counts_without_another(bus):
         assert network.time().isoformat().startswith("2026-01-01T00:00:00")
 
 
+def test_a_clock_that_is_no_time_of_day_is_not_sent_as_time(network, bus):
+    with pytest.raises(ValueRefused, match=r"clock of this network is no time of day \(it says 0 s\).*at="):
+        network.time()
+    network.time(datetime(1984, 1, 2, 0, 0, 1))
+    network.sleep(0.01)
+    assert len(sent(bus)) == 1
+    network.close()
+    with pytest.raises(AdapterClosed):
+        network.time()
+
+
 def test_a_time_that_the_message_cannot_hold_is_refused(network):
     with pytest.raises(WireError):
         network.time(datetime(1983, 12, 31, tzinfo=timezone.utc))
@@ -165,6 +202,16 @@ def test_our_own_heartbeat(network, bus):
 def test_a_heartbeat_of_no_node_is_refused(network, node_id):
     with pytest.raises(ValueError, match=r"1\.\.127"):
         network.heartbeat(node_id, 0.1)
+
+
+def test_a_heartbeat_under_the_node_id_of_a_node_that_was_heard_is_refused(network, bus):
+    bus.other.send(Frame(0x705, b"\5"))
+    network.sleep(0.01)
+    with pytest.raises(ValueRefused, match="as node 5: a node with this node-ID was heard"):
+        network.heartbeat(5, 0.1)
+    with pytest.raises(TypeError, match="node-ID is a whole number"):
+        network.heartbeat("6", 0.1)
+    assert not network.cyclic.cycles
 
 
 def test_a_sync_that_is_refused_leaves_the_one_that_runs(network):

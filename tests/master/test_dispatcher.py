@@ -6,7 +6,7 @@ import time
 import pytest
 
 from opendiag.master import dispatcher as module
-from opendiag.master.dispatcher import Dispatcher
+from opendiag.master.dispatcher import Dispatcher, Failures
 
 SOON_S = 5.0
 
@@ -133,3 +133,26 @@ def test_what_is_refused_is_said_to_whoever_posts(pump, monkeypatch):
     dispatcher = Dispatcher(pump, thread=False)
     assert [dispatcher.post(print, None) for _ in range(3)] == [True, True, False]
     assert dispatcher.lost == 1
+
+
+def test_one_that_goes_on_failing_is_told_in_full_once_and_then_counted(caplog):
+    times = iter([0.0, 1.0, 9.9, 10.0, 11.0, 12.0])
+    failures = Failures(lambda: next(times))
+    for error in [ValueError("first"), *[ValueError("again")] * 3, KeyError("other"), ValueError("late")]:
+        failures.tell(print, "argument", error)
+    failures.close()
+    told = [record.getMessage() for record in caplog.records]
+    assert [bool(record.exc_info) for record in caplog.records] == [True, False, True, False]
+    assert told == [
+        "callback <built-in function print> failed on argument",
+        "callback <built-in function print> failed 3 more times, now with ValueError('again')",
+        "callback <built-in function print> failed on argument",
+        "callback <built-in function print> failed once more, with ValueError",
+    ]
+
+
+def test_what_fails_is_not_kept_in_mind_without_end():
+    failures = Failures()
+    for number in range(1000):
+        failures.tell(lambda number=number: number, number, ValueError())
+    assert len(failures._known) <= 256

@@ -68,7 +68,7 @@ def test_one_failing_callback_hides_nothing_from_the_others(network, caplog):
         network.publish(Happened(5))
         network.publish(Happened(6))
     assert seen == [Happened(5), Happened(6)]
-    assert caplog.text.count("ZeroDivisionError") == 2
+    assert caplog.text.count("ZeroDivisionError: ") == 1  # the first in full; the other is counted
 
 
 def test_a_callback_that_was_taken_away_is_not_called_with_what_still_waits(network):

@@ -4,7 +4,7 @@ import pytest
 
 import opendiag
 from opendiag.dictionary.library import load
-from opendiag.errors import BlockingCall, NmtStateNotReached, NotDone
+from opendiag.errors import BlockingCall, NmtStateNotReached, NotDone, SdoTimeout
 from opendiag.frame import Frame
 from opendiag.master.clock import ManualClock
 from opendiag.services.heartbeat import StateChanged
@@ -84,10 +84,81 @@ def test_a_node_that_does_not_follow_is_named_with_what_it_told(network, bus):
         network[9].nmt.start(timeout_s=0.3)
 
 
-def test_where_nothing_is_told_nothing_is_awaited(network):
-    network[9].nmt.start()
+@pytest.mark.parametrize("name", ["start", "stop", "pre_operational"])
+def test_a_node_that_is_not_there_is_told_with_why_and_the_command_was_sent(network, bus, name):
+    with pytest.raises(SdoTimeout, match="1017:00") as caught:
+        getattr(network[9].nmt, name)()
+    assert caught.value.why
+    network.sleep(0.01)
+    assert COMMANDS[name][0] + b"\x09" in [frame.data for frame in bus.other.receive() if not frame.can_id]
+    began = network.clock.now()
     network.nmt.start()
-    assert network.clock.now() == 0
+    assert network.clock.now() == began  # nobody was heard
+
+
+@pytest.mark.parametrize("name", ["start", "stop", "pre_operational"])
+def test_a_node_without_heartbeat_is_asked_for_1017h_and_not_waited_for(network, bus, name):
+    node = SimNode(load("stepim"), 9)
+    bus.attach(node, "node")
+    network[9][0x1017].write(0)
+    network[9].view.reset()
+    began = network.clock.now()
+    getattr(network[9].nmt, name)()
+    assert node.nmt_state is COMMANDS[name][1] and network.clock.now() - began < 0.1
+    getattr(network[9].nmt, name)()  # and now that is known
+    assert network.clock.now() - began < 0.1
+
+
+@pytest.mark.parametrize("name", ["start", "stop", "pre_operational"])
+@pytest.mark.parametrize("whose", ["one", "all"])
+def test_a_heartbeat_that_was_not_heard_yet_is_waited_for_by_1017h(name, whose):
+    with opendiag.connect("sim:stepim", clock=ManualClock()) as network:
+        network.sleep(0.2)  # it has booted, and beats every 2 s
+        getattr((network[101] if whose == "one" else network).nmt, name)()
+        assert network[101].nmt.state is COMMANDS[name][1]
+        assert 0.5 < network.clock.now() < 3.5
+
+
+def test_a_node_that_answered_but_told_nothing_yet_counts_among_all(bus):
+    """Who comes to a bus that runs already has heard no boot-up."""
+    node = SimNode(load("stepim"), 9)
+    bus.attach(node, "node")
+    with opendiag.connect(bus, clock=ManualClock()) as first:
+        first.sleep(0.5)
+        with opendiag.connect(bus, clock=first.clock) as network:
+            network[9][0x1000].read()
+            assert network[9].nmt.state is None
+            network.nmt.start()
+            assert network[9].nmt.state is node.nmt_state is NmtState.OPERATIONAL
+
+
+@pytest.mark.parametrize("name", ["start", "stop", "pre_operational"])
+def test_a_node_that_is_lost_does_not_follow_in_silence(network, bus, name):
+    node = device(network, bus)
+    getattr(network[9].nmt, name)()
+    node.power_off()
+    network.sleep(1)
+    assert network[9].nmt.lost and network[9].nmt.state is COMMANDS[name][1]
+    assert "lost, was " in repr(network[9].nmt)
+    for nmt in (network[9].nmt, network.nmt):
+        with pytest.raises(NmtStateNotReached, match="node 9 told nothing") as caught:
+            getattr(nmt, name)()
+        assert caught.value.told == {9: None}
+    with pytest.raises(NmtStateNotReached):
+        network[9].nmt.wait_for(COMMANDS[name][1], 1)
+
+
+@pytest.mark.parametrize("state", ["OPERATIONAL", "operational", 5])
+def test_a_state_by_its_name(network, bus, state):
+    device(network, bus)
+    network[9].nmt.start()
+    network[9].nmt.wait_for(state, 0)
+
+
+@pytest.mark.parametrize(("state", "error"), [("RUNNING", ValueError), (6, ValueError), (None, TypeError)])
+def test_what_is_no_state_is_refused(network, state, error):
+    with pytest.raises(error, match="NMT state"):
+        network[9].nmt.wait_for(state, 1)
 
 
 def test_a_reset_waits_for_the_boot_up_message(network, bus):

@@ -11,6 +11,7 @@ import opendiag
 from opendiag.errors import (
     AdapterClosed,
     BlockingCall,
+    NotDone,
     OpenDiagError,
     PlanCancelled,
     SdoAborted,
@@ -957,3 +958,47 @@ def test_a_plan_that_nobody_waits_for_keeps_its_deadlines_in_real_time(monkeypat
         network.begin(plan()).when_done(done.set)
         assert done.wait(4.0)
         assert time.perf_counter() - began < 2.0
+
+
+# --- waiting for the result of one that was begun ---
+
+
+def sleeps(seconds):
+    yield Sleep(seconds)
+    return "slept"
+
+
+def test_the_result_of_a_plan_that_was_begun_is_waited_for(network):
+    running = network.begin(sleeps(1.5))
+    with pytest.raises(NotDone, match=r"not done after 1 s; it goes on"):
+        running.result(timeout_s=1)
+    assert not running.done
+    assert running.result() == running.result(timeout_s=0) == "slept"
+    assert network.clock.now() == pytest.approx(1.5)
+
+
+def test_a_result_is_not_waited_for_where_waiting_would_never_end(network):
+    running, problems = network.begin(sleeps(1)), []
+
+    def ask(event):
+        with pytest.raises(BlockingCall, match="waiting for a plan"):
+            running.result()
+        problems.append(event)
+
+    network.on(object, ask)
+    network.publish("now")
+    assert problems == ["now"] and running.result() == "slept"
+
+
+@pytest.mark.parametrize("kind", [Gather, Together])
+@pytest.mark.parametrize(
+    ("plans", "text"),
+    [
+        ((SdoRead(NODE, 0x1000),), "takes plans, not SdoRead.*a function that yields this request makes one"),
+        ((sleeps,), "takes plans, not <function sleeps.*call its function"),
+        (sleeps(1), "takes a tuple of plans"),
+    ],
+)
+def test_side_by_side_run_plans_and_no_requests(kind, plans, text):
+    with pytest.raises(TypeError, match=f"{kind.__name__} {text}"):
+        kind(plans)

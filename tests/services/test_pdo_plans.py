@@ -214,6 +214,16 @@ def test_a_multiplexed_pdo(device):
         ({"event_s": -1}, r"event timer -1 s is outside 0\.\.65.535 s"),
         ({"sync_start": 241}, r"SYNC start value 241: a TPDO takes 0\.\.240"),
         ({"cob_id": 0x80000185}, "CAN-ID 80000185h: 11 or 29 bits"),
+        ({"cob_id": 0x080}, "CAN-ID 080h: it belongs to SYNC, and no PDO may have it"),
+        ({"cob_id": 0x100}, "CAN-ID 100h: it belongs to TIME"),
+        ({"cob_id": 0x081}, "CAN-ID 081h: it belongs to EMCY"),
+        ({"cob_id": 0x0FF}, "CAN-ID 0FFh: it belongs to EMCY"),
+        ({"cob_id": CobId(0x585)}, "CAN-ID 585h: it belongs to SDO response"),
+        ({"cob_id": 0x67F}, "CAN-ID 67Fh: it belongs to SDO request"),
+        ({"cob_id": 0x705}, "CAN-ID 705h: it belongs to NMT error control"),
+        ({"cob_id": 0x7E5}, "CAN-ID 7E5h: it belongs to LSS request"),
+        ({"cob_id": 0x180}, "CAN-ID 180h: CiA 301 keeps it for itself"),
+        ({"cob_id": 0x001}, "CAN-ID 001h: CiA 301 keeps it for itself"),
     ],
 )
 def test_what_no_device_can_hold_is_refused_before_anything_is_sent(device, settings, says):
@@ -232,7 +242,7 @@ REFUSALS = [
     ((MAPPING, 0, 2), Abort.PDO_TOO_LONG, 4, "the number of entries (2)", "fewer entries or bits"),
     ((COMMUNICATION, 2, 1), Abort.INVALID_VALUE, 5, "the transmission type (7)", "not have transmission type 7"),
     ((COMMUNICATION, 3, 1), Abort.NO_SUCH_SUBINDEX, 5, "the inhibit time (30)", "has no inhibit time for this PDO"),
-    ((COMMUNICATION, 1, 2), Abort.INVALID_VALUE, 5, "the COB-ID (601h)", "CAN-ID 601h belongs to another service"),
+    ((COMMUNICATION, 1, 2), Abort.INVALID_VALUE, 5, "the COB-ID (191h)", "the device does not take this CAN-ID"),
 ]
 
 
@@ -241,7 +251,7 @@ def test_a_refused_step_is_named_and_everything_is_put_back(device, where, code,
     before = dict(device.held)
     device.refuses[where] = code
     with pytest.raises(PdoMappingRefused) as caught:
-        device.map(POSITION, STATUS, transmission_type=7, inhibit_s=0.003, cob_id=0x601)
+        device.map(POSITION, STATUS, transmission_type=7, inhibit_s=0.003, cob_id=0x191)
     error = caught.value
     assert (error.step, error.code, error.pdo, error.left) == (step, code, "TPDO1", "")
     assert (error.index, error.subindex) == where[:2]

@@ -6,7 +6,7 @@ import opendiag
 from opendiag.errors import SdoCancelled, SdoTimeout
 from opendiag.master.clock import ManualClock
 from opendiag.services.plans import SdoWrite
-from opendiag.services.sdo_client import URGENT_S
+from opendiag.services.sdo_client import URGENT_DATA_S, URGENT_S
 from opendiag.simulate.bus import SimBus
 from opendiag.simulate.stepim import StepIM
 
@@ -64,3 +64,25 @@ def test_urgent_ones_keep_their_order_and_a_quick_one_under_way_is_not_cancelled
     assert short.result() == b"\x92\x01\2\0"
     times = {name: pending.transfer.done_at for name, pending in zip("abcde", [short, *order, *urgent], strict=True)}
     assert sorted(times, key=times.get) == ["a", "d", "e", "b", "c"]
+
+
+@pytest.mark.parametrize("block", [True, False])
+def test_a_quick_stop_is_on_the_wire_within_milliseconds_whatever_is_being_read(network, drive, block):
+    """No wait for the end of the data, and none for the line to become quiet after the abort."""
+    read = drive.store.read
+    drive.store.read = lambda index, sub, now: bytes(100_000) if index == 0x1008 else read(index, sub, now)
+    long = network[NODE].begin_upload(0x1008, block=block)
+    network.sleep(0.1)
+    assert not long.done
+    frames = network.frames()
+    began = network.clock.now()
+    running = network.begin(stop())
+    while not any(frame.data[:5] == b"\x2b\x40\x60\x00\x02" for frame in iter(lambda: frames.get(0), None)):
+        network.sleep(0.0005)
+        assert network.clock.now() - began < URGENT_DATA_S + 0.003
+    running.wait()
+    running.result()
+    assert network.clock.now() - began < 0.2, "a sub-block that is in the drive already comes first"
+    with pytest.raises(SdoCancelled):
+        long.result()
+    assert network[NODE].upload(0x1000) == b"\x92\x01\2\0"
