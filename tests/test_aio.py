@@ -19,6 +19,7 @@ from opendiag.errors import (
     BadInterface,
     NotDone,
     ObjectNotFound,
+    PdoTimeout,
     PlanCancelled,
     SdoAborted,
     SdoCancelled,
@@ -28,9 +29,11 @@ from opendiag.errors import (
 from opendiag.frame import Frame
 from opendiag.master.clock import ManualClock
 from opendiag.master.node import ask_identity
+from opendiag.services.heartbeat import BootedUp
 from opendiag.services.pdo_plans import read_pdo
 from opendiag.services.plans import Gather, Now, SdoRead, SdoWrite, Send, Sleep, Together, WaitFor
 from opendiag.services.scan import scan_plan
+from opendiag.wire.nmt import NmtState
 
 NODE = 101
 SOON_S = 20.0
@@ -648,3 +651,46 @@ def test_asyncio_is_loaded_by_the_front_end_only():
             if any(name.split(".")[0] == "asyncio" for name in named):
                 users.add(file.relative_to(package).parts[0])
     assert users == {"aio"}
+
+
+@clocks
+def test_what_a_node_does_beside_its_objects(clock_of):
+    async def task(net):
+        node, tpdo = net[NODE], net[NODE].pdo.tpdo(1)
+        await node[0x1017].write(50)
+        await tpdo.map(["Statusword"], transmission_type=255, event_s=0.02)
+        await node.nmt.start()
+        assert node.nmt.state is NmtState.OPERATIONAL and not node.nmt.lost
+        assert (await tpdo.wait(1)).name == "TPDO1"
+        assert await tpdo.why(0.1) == []
+        with pytest.raises(ValueRefused, match="does not allow remote frames"):
+            await tpdo.request()
+        await node.nmt.pre_operational()
+        with pytest.raises(PdoTimeout, match=f"`opendiag pdo why {NODE} tpdo 1`"):
+            await tpdo.wait(0.1)
+        await net.nmt.start()
+        await node.nmt.wait_for("OPERATIONAL", 1)
+        with pytest.raises(NotDone, match=f"BootedUp of node {NODE} did not come within"):
+            await net.wait_for(BootedUp, 0.01, NODE)
+        await node.nmt.stop()
+        await node.nmt.reset()
+        await node.emcy.clear()
+        assert await node.emcy.history() == []
+        assert (node.emcy.received, node.emcy.active) == ([], [])
+
+    on_a_bus(task, clock_of())
+
+
+def test_a_mistake_is_said_at_once():
+    async def task(net):
+        for wrong in ("5", True):
+            with pytest.raises(TypeError, match="node-ID"):
+                net[wrong]
+        with pytest.raises(TypeError, match=r"node\[True\]"):
+            net[NODE][True]
+        with pytest.raises(TypeError, match="a plan is expected"):
+            await net.run(42)
+        with pytest.raises(TypeError, match="event class"):
+            await net.wait_for("boot", 1)
+
+    on_a_bus(task, ManualClock())

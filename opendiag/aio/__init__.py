@@ -16,7 +16,7 @@ stops whenever something happens, until the tasks that were woken by it have ask
 time stands still while nobody awaits the network.
 
 Everything belongs to the event loop in which the network was connected. What has no ``await`` of its own here is done
-by the blocking network, on a thread: ``await net.call(net.network[101].emcy.history)``.
+by the blocking network, on a thread: ``await net.call(net.network[101].pdo.tpdo(1).refresh)``.
 """
 
 from __future__ import annotations

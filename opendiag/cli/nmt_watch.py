@@ -67,6 +67,6 @@ def text(event: Event) -> str:
         return event.state.text if event.before is None else f"{event.before.text} -> {event.state.text}"
     if isinstance(event, NodeLost):
         what = "heartbeat" if event.by == "heartbeat" else "answer to node guarding"
-        return f"no {what} for more than {event.allowed_s:g} s"
+        return f"no {what} for more than {round(event.allowed_s, 3):g} s"
     often = "" if event.losses < 2 else f"; lost {event.losses} times so far"
     return f"back after {event.gap_s:.3f} s of silence{often}"

@@ -33,7 +33,8 @@ _ONCE_S = 2.5
 @live.interface_option
 @eds_options
 @click.option("--signal", "signals", multiple=True, metavar="N:OBJECT",
-              help="Show this object of node N, as in 101:6064 or '101:Target torque'. May be repeated.")  # fmt: skip
+              help="Show this object of node N, as in 101:6064; by name ('101:Target Torque') with --eds or --poll. "
+              "May be repeated.")  # fmt: skip
 @click.option("--poll", "poll_s", is_flag=False, flag_value="1s", metavar="[TIME]", callback=live.seconds,
               help="Read the chosen objects that no PDO brings by SDO, every second or TIME. Transmits.")  # fmt: skip
 @click.option("--once", is_flag=True, help="One picture, after 2.5 s or the time of --for.")
@@ -70,13 +71,14 @@ def command(
         raise click.UsageError("--poll transmits, and --listen-only does not: take one")
     if 0.0 in (every_s, poll_s):
         raise click.UsageError("--every and --poll: a time of 0 is none")
-    chosen = _chosen(signals, eds)
+    wanted = _wanted(signals, eds, poll_s is not None)
     on_screen = sys.stdout.isatty() and not (as_json or once)
     if once:
         count, every_s, seconds = 1, seconds or _ONCE_S, None
     every_s = every_s or (_SCREEN_S if on_screen else _LINES_S)
     shown: _Shown = _Screen() if on_screen else _Json() if as_json else _Text()
     with live.network(interface, eds, listen_only=listen_only, sends=poll_s is not None, quiet=quiet) as network:
+        chosen = _chosen(network, wanted, eds)
         log = LiveLog(network, seconds, look_s=_LOOK_S)
         failure: AdapterError | None = None
         try:
@@ -90,18 +92,43 @@ def command(
         sys.exit(EXIT_FINDINGS)
 
 
-def _chosen(texts: Sequence[str], eds: EdsChoice) -> dict[int, list[Key]]:
-    """What --signal names, by node. Nobody is asked: a name is one of the given file or of the CiA tables."""
-    chosen: dict[int, list[Key]] = {}
+def _wanted(texts: Sequence[str], eds: EdsChoice, may_ask: bool) -> list[tuple[int, str]]:
+    """What --signal says: (node-ID, object). A maker may call another object so than CiA does: without the node's own
+    dictionary a name says nothing. Raise click.BadParameter.
+    """
+    wanted: list[tuple[int, str]] = []
     for text in texts:
-        node, separator, wanted = text.partition(":")
-        if not separator or not wanted:
+        node, separator, name = text.partition(":")
+        if not separator or not name:
             raise click.BadParameter(f"--signal {text!r}: expected a node and an object, as in 101:6064")
         number = node_id(node)
+        if not may_ask and names.number_of(name) is None and eds.by_node.get(number, eds.fallback) is None:
+            raise click.BadParameter(
+                f"--signal {text!r}: what node {number} calls its objects is not known: give its --eds, an index as in "
+                f"{number}:6064, or --poll, which asks the node who it is"
+            )
+        wanted.append((number, name))
+    return wanted
+
+
+def _chosen(network: Network, wanted: Sequence[tuple[int, str]], eds: EdsChoice) -> dict[int, list[Key]]:
+    """The objects by node; who has a name without a file is asked who it is. Raise click.BadParameter, SdoError."""
+    chosen: dict[int, list[Key]] = {}
+    for number, name in wanted:
+        dictionary = eds.by_node.get(number, eds.fallback)
+        if names.number_of(name) is None and dictionary is None:
+            peer = live.node(network, number, eds)
+            peer.identify()
+            dictionary = peer.dictionary
+            if dictionary is None:
+                raise click.BadParameter(
+                    f"--signal '{number}:{name}': no file is known for node {number}, and so no names: give its --eds, "
+                    f"or an index as in {number}:6064"
+                )
         try:
-            index, subindex = names.find(wanted, eds.by_node.get(number, eds.fallback))
+            index, subindex = names.find(name, dictionary)
         except ObjectNotFound as error:
-            raise click.BadParameter(f"--signal {text!r}: {error}") from None
+            raise click.BadParameter(f"--signal '{number}:{name}': {error}") from None
         keys = chosen.setdefault(number, [])
         if (index, subindex or 0) not in keys:
             keys.append((index, subindex or 0))

@@ -28,6 +28,7 @@ from dataclasses import replace
 from opendiag.diagnose import pdo_why_causes as causes
 from opendiag.diagnose import pdo_why_codes as codes
 from opendiag.diagnose import pdo_why_traffic as traffic
+from opendiag.diagnose.codes import BUS_EMPTY
 from opendiag.diagnose.pdo_why_facts import PdoFacts, Told, default_cob, objects_text, own_frames, told_state
 from opendiag.diagnose.pdo_why_report import PdoReport, report, unreachable
 from opendiag.diagnose.sdo_watch import key_of
@@ -158,8 +159,10 @@ class _Examination:
         except SdoError as error:
             if (yield from self._is_stopped()):
                 return self._stopped()
+            if any(finding.code == BUS_EMPTY for finding in error.why) and f.watch.last_at is not None:
+                error = yield from self._once_more(error)  # others were heard meanwhile: the bus is not empty
             if not error.why:
-                raise
+                raise error
             return unreachable(f.node_id, f.name, "SDO", f"{error.summary}.", error.why)
         if (absent := causes.none(f)) is not None:
             return unreachable(f.node_id, f.name, "COB-ID", absent.sentence, (absent,))
@@ -180,6 +183,14 @@ class _Examination:
         f.now = yield Now()
         f.told = told_state(f.watch, f.node_id, f.now)
         return f.told.state is NmtState.STOPPED
+
+    def _once_more(self, before: SdoError) -> Plan[SdoError]:
+        """With what was heard since, the reason may be another one."""
+        try:
+            yield SdoRead(self._facts.node_id, communication_index(self._transmit, self._number), 1, self._timeout_s)
+        except SdoError as error:
+            return error
+        return before
 
     def _stopped(self) -> PdoReport:
         found = causes.nmt(self._facts)

@@ -230,11 +230,14 @@ class Outcome:
     after: list[int]
     entered: list[Seen]
     state: PdsState
+    result: object = None
 
     @property
     def told_unsafe(self) -> bool:
         """Does the caller know that the drive may not be at rest?"""
         error = self.error
+        if self.result is False:  # of `make_safe`
+            return True
         return isinstance(error, NotAtRest) or (isinstance(error, DriveError) and error.at_rest is False)
 
 
@@ -247,14 +250,17 @@ def play(
     world.seen.clear()
     began = world.network.clock.now()
     error: BaseException | None = None
+    result: object = None
     try:
-        call.run(world)
+        result = call.run(world)
     except errors as problem:
         error = problem
     ended = world.network.clock.now()
     words = world.controlwords()
     world.network.sleep(settle_s)
-    return Outcome(call, before, error, began, ended, words, world.controlwords(), list(world.seen), world.state)
+    return Outcome(
+        call, before, error, began, ended, words, world.controlwords(), list(world.seen), world.state, result
+    )
 
 
 def energising(words: list[int]) -> list[int]:

@@ -287,3 +287,17 @@ def test_a_fast_cycle_begins_at_once_beside_a_slow_one(live):
     wait_for(lambda: calls)
     fast.stop()
     assert calls[0] - began < 0.03
+
+
+def test_the_time_its_thread_takes_to_begin_is_none_of_the_cycles(live, monkeypatch):
+    monkeypatch.setattr("opendiag.master.cyclic.least_timer_slack", lambda: time.sleep(0.05))
+    called = time.perf_counter()
+    cycle = live.sync(0.02)
+    wait_for(lambda: cycle.statistics.count)
+    cycle.stop()
+    assert time.perf_counter() - called > 0.05
+    first = cycle.statistics
+    assert (first.missed, first.max_s) == (0, 0.0)
+    ended = live.sync(0.02)
+    ended.stop()
+    assert ended.statistics.count <= 1 and ended.statistics.missed == 0

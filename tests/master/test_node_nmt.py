@@ -104,6 +104,7 @@ def test_a_node_without_heartbeat_is_asked_for_1017h_and_not_waited_for(network,
     network[9].view.reset()
     began = network.clock.now()
     getattr(network[9].nmt, name)()
+    network.sleep(0.01)
     assert node.nmt_state is COMMANDS[name][1] and network.clock.now() - began < 0.1
     getattr(network[9].nmt, name)()  # and now that is known
     assert network.clock.now() - began < 0.1

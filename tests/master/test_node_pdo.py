@@ -11,6 +11,7 @@ from opendiag.dictionary.datatypes import DataType as T
 from opendiag.errors import (
     AdapterClosed,
     BlockingCall,
+    NoValueYet,
     ObjectNotFound,
     PdoMappingRefused,
     PdoTimeout,
@@ -418,6 +419,11 @@ def test_nothing_is_sent_before_everything_has_a_value(world):
         pdo.send()
     with pytest.raises(KeyError, match="has no value yet"):
         pdo[I8]
+    with pytest.raises(NoValueYet, match=rf"^{I8:04X}:00 {name(I8)} in RPDO1 of node {NODE} has no value yet"):
+        pdo[I8]
+    for key, text in ((0x6040, "6040h"), ((0x6040, 0), "6040:00"), ("Controlword", "'Controlword'")):
+        with pytest.raises(ObjectNotFound, match=rf"RPDO1 of node {NODE} has no object {text} \(mapped: "):
+            pdo[key]
     world.start()
     pdo.send({I8: -3})
     world.network.sleep(0.01)
