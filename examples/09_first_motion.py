@@ -16,7 +16,7 @@ with opendiag.connect(interface) as net:
     # Limits are for this script: what is outside of them is refused before anything is sent, and stopped under way.
     with net.drive(101, limits={"position": ("-1 rev", "5 rev"), "velocity": "600 rpm"}) as axis:
         print("before:      ", axis.status)
-        axis.enable()  # stands still, and holds
+        axis.enable()  # stands still, and holds; from a torque mode, or none, it goes to profile position first
         axis.home(method=35)  # here is zero
         print("at home:     ", axis.position, "rev")
         axis.move_to(2.5, "rev", velocity="300 rpm")

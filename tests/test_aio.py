@@ -663,8 +663,7 @@ def test_what_a_node_does_beside_its_objects(clock_of):
         assert node.nmt.state is NmtState.OPERATIONAL and not node.nmt.lost
         assert (await tpdo.wait(1)).name == "TPDO1"
         assert await tpdo.why(0.1) == []
-        with pytest.raises(ValueRefused, match="does not allow remote frames"):
-            await tpdo.request()
+        assert (await tpdo.request(1)).name == "TPDO1"
         await node.nmt.pre_operational()
         with pytest.raises(PdoTimeout, match=f"`opendiag pdo why {NODE} tpdo 1`"):
             await tpdo.wait(0.1)

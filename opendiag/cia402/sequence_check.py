@@ -8,13 +8,16 @@ from opendiag.cia402.device_limits import check, check_position, check_profile, 
 from opendiag.cia402.homing import is_known
 from opendiag.cia402.homing_plans import supported_methods
 from opendiag.cia402.limits import ScriptLimits
+from opendiag.cia402.link import DriveLink
 from opendiag.cia402.modes import Mode, mode_label
 from opendiag.cia402.objects import (
     ACCELERATION,
     DECELERATION,
+    HOMING_METHOD,
     HOMING_SPEEDS,
     POSITION,
     PROFILE_VELOCITY,
+    STATUSWORD,
     SUPPORTED_MODES,
     TARGET_TORQUE,
     TARGET_VELOCITY,
@@ -25,26 +28,59 @@ from opendiag.cia402.sequence_timeline import AxisPlans
 from opendiag.cia402.sequence_yaml import Problems
 from opendiag.cia402.units import Units
 from opendiag.dictionary.datatypes import encode_value
-from opendiag.errors import DriveError, OpenDiagError, SdoTimeout, WireError
+from opendiag.errors import DriveError, OpenDiagError, OutsideLimits, SdoAborted, SdoTimeout, WireError
 from opendiag.services.plans import Plan
 
 _MODES = {"home": Mode.HM, "move": Mode.PP, "move_by": Mode.PP, "velocity": Mode.PV, "torque": Mode.TQ}
 #: Turns of a repeat in which positions are followed; what comes later is checked when it is there.
 _TURNS = 1000
+#: The window of the position may be left by this part of its width before a drive is stopped, see `limits`.
+_STRAY = 0.01
+#: What an error of `device_limits` is about, and the key of a step that it is given with ("" for its value).
+_GIVEN_AS = {
+    "target position": ("position", ""),
+    "velocity": ("velocity", "velocity"),
+    "acceleration": ("acceleration", "acceleration"),
+    "deceleration": ("acceleration", "deceleration"),
+    "torque": ("torque", ""),
+    "home offset": ("position", "offset"),
+    "speed": ("velocity", "speed"),
+    "zero_speed": ("velocity", "zero_speed"),
+}
 
 
 def check_sequence(sequence: Sequence, axes: Mapping[str, AxisPlans]) -> Plan[None]:
     """Units, limits of the script and of the drive, modes and homing methods. Raise SequenceError, SdoTimeout."""
     problems = Problems(sequence.file)
     for name, plans in axes.items():
+        spec = sequence.axes[name]
         try:
+            yield from _axis_exists(plans.link)
+        except SdoAborted as error:
+            problems.add(spec.line, f"drive {spec.node_id} has no axis {spec.axis}: {error.summary}")
+            continue
+        try:
+            units = yield from plans.units()
             yield from plans.script_limits()
+            if spec.limits.position is not None:
+                low, high = (
+                    units.from_device("position", units.counts("position", end)) for end in spec.limits.position
+                )
+                if low > high:
+                    low_text, high_text = spec.limits.position
+                    problems.add(spec.line, f"limits of {name}: position: {low_text} is above {high_text}")
         except (ValueError, DriveError) as error:
-            problems.add(sequence.axes[name].line, f"limits of {name}: {_text(error)}")
+            problems.add(spec.line, f"limits of {name}: {_text(error)}")
     problems.refuse()
     for name, plans in axes.items():
         yield from _Course(sequence, name, plans, problems).follow()
     problems.refuse()
+
+
+def _axis_exists(link: DriveLink) -> Plan[None]:
+    """Every drive has its first one. Raise SdoAborted, SdoTimeout."""
+    if link.axis:
+        yield from link.read(STATUSWORD)
 
 
 class _Course:
@@ -58,6 +94,7 @@ class _Course:
         self._modes: int | None = None
         self._methods: tuple[int, ...] | None = None
         self._at: int | None = None
+        self._profile_given = False
 
     def follow(self) -> Plan[None]:
         link = self._plans.link
@@ -65,7 +102,28 @@ class _Course:
         self._limits: ScriptLimits = yield from self._plans.script_limits()
         self._modes = yield from link.read_if_there(SUPPORTED_MODES)
         self._at = yield from link.read_if_there(POSITION)
+        self._inside()
         yield from self._steps(self._sequence.steps, 0)
+
+    def _inside(self) -> None:
+        """A drive that is outside of the window would be stopped as soon as it is enabled."""
+        window = self._limits.position
+        energised = any(each.action == "enable" and self._name in each.axes for each in self._sequence.all_steps())
+        if window is None or self._at is None or not energised:
+            return
+        room = _STRAY * (window[1] - window[0])
+        if not window[0] - room <= self._at <= window[1] + room:
+            low, high = sorted(self._units.from_device("position", end) for end in window)
+            unit = self._units.default("position")
+            self._problems.add(
+                self._sequence.axes[self._name].line,
+                f"limits of {self._name}: position: it is at {self._shown('position', self._at)} now, outside of "
+                f"{low:.6g} {unit} to {high:.6g} {unit}",
+            )
+
+    def _shown(self, quantity: str, counts: float, unit: str | None = None) -> str:
+        unit = unit or self._units.default(quantity)
+        return f"{self._units.from_device(quantity, counts, unit):.6g} {unit}"
 
     def _steps(self, steps: tuple[Step, ...], turn: int) -> Plan[None]:
         for step in steps:
@@ -77,8 +135,27 @@ class _Course:
                     yield from self._step(step, turn)
                 except SdoTimeout:
                     raise
+                except OutsideLimits as error:
+                    self._problems.add(step.line, f"{step.action}: {self._in_units(step, error)}")
                 except (OpenDiagError, ValueError) as error:
                     self._problems.add(step.line, f"{step.action}: {_text(error)}")
+
+    def _in_units(self, step: Step, error: OutsideLimits) -> str:
+        """What was compared in counts is told in the unit that the step gives, or in the usual one."""
+        quantity, key = _GIVEN_AS.get(error.what, ("", ""))
+        if error.what == "velocity" and step.action == "velocity":
+            key = ""
+        amount = step.option(key, self._name) if key else step.values.get(self._name)
+        unit = None if amount is None else amount.unit
+        try:
+            value, low, high = (float(text) for text in (error.value, *error.allowed.split(" .. ")))
+            ends = sorted(self._units.from_device(quantity, end, unit) for end in (low, high))
+            shown = self._shown(quantity, value, unit)
+        except (ValueError, KeyError, OpenDiagError):
+            return _text(error)
+        named = unit or self._units.default(quantity)
+        allowed = f"{ends[0]:.6g} .. {ends[1]:.6g} {named}"
+        return f"drive {error.node_id}: {error.what} {shown} is outside {allowed}, {error.whose}"
 
     def _step(self, step: Step, turn: int) -> Plan[None]:
         """The part of a later turn that may differ from that of the first: where it leads."""
@@ -125,7 +202,23 @@ class _Course:
         velocity = self._counts("velocity", step.option("velocity", self._name))
         if velocity is not None:
             self._limits.check(link.node_id, "velocity", velocity)
+            self._profile_given = True
+        elif not self._profile_given:
+            yield from self._kept_speed(step, PROFILE_VELOCITY, 0, "give a velocity")
         yield from check_profile(link, velocity, *ramps, (PROFILE_VELOCITY, ACCELERATION, DECELERATION))
+
+    def _kept_speed(self, step: Step, index: int, subindex: int, advice: str) -> Plan[None]:
+        """A speed that is not given is that of the drive's object: it counts for the limit, too."""
+        most = self._limits.velocity
+        if most is None or (kept := (yield from self._plans.link.read_if_there(index, subindex))) is None:
+            return
+        if abs(kept) > most:
+            name = f"{self._plans.link.index(index):04X}" + (f":{subindex:02X}" if subindex else "h")
+            self._problems.add(
+                step.line,
+                f"{step.action}: the drive's own velocity, {self._shown('velocity', kept)} ({name}), is above "
+                f"the limit of {self._shown('velocity', most)}: {advice}",
+            )
 
     def _ramps(self, step: Step) -> Plan[tuple[int | None, int | None]]:
         yield from ()
@@ -153,25 +246,30 @@ class _Course:
 
     def _home(self, step: Step) -> Plan[None]:
         link, method = self._plans.link, step.values.get(self._name)
-        if method is not None:
+        number = (yield from link.read_if_there(HOMING_METHOD)) if method is None else int(method.value)
+        if number is not None:
             if self._methods is None:
                 self._methods = yield from supported_methods(link)
-            number = int(method.value)
             if not is_known(number) or (self._methods and number not in self._methods):
                 has = f": it has {', '.join(map(str, self._methods))}" if self._methods else ""
                 self._problems.add(step.line, f"home: drive {link.node_id} has no homing method {number}{has}")
+            else:
+                fits(link, "homing method", number, HOMING_METHOD)
         self._counts("position", step.option("offset", self._name))
         for subindex, key in enumerate(("speed", "zero_speed"), start=1):
             speed = self._counts("velocity", step.option(key, self._name))
             if speed is not None:
                 self._limits.check(link.node_id, "velocity", speed)
                 fits(link, key, speed, HOMING_SPEEDS, subindex)
+            elif step.option("speed", self._name) is None:
+                yield from self._kept_speed(step, HOMING_SPEEDS, subindex, "give a speed")
         acceleration = self._counts("acceleration", step.option("acceleration", self._name))
         if acceleration is not None:
             self._limits.check(link.node_id, "acceleration", acceleration)
 
     def _writes(self, step: Step) -> None:
         link = self._plans.link
+        self._profile_given |= any(write.index == link.index(PROFILE_VELOCITY) for write in step.writes)
         for write in step.writes:
             variable = link.variable(write.index, write.subindex)
             if variable is None:

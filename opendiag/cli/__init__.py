@@ -158,7 +158,7 @@ def _to_nowhere() -> None:
 
 
 def _terminated(number: int, stack: object) -> None:
-    raise KeyboardInterrupt
+    raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 def _usage(error: click.ClickException) -> None:

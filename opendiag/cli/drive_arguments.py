@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from opendiag.cli import live
+from opendiag.cli import live, output
 from opendiag.cli.options import eds_options
 
 if TYPE_CHECKING:
@@ -63,7 +63,13 @@ def _window(context: click.Context, parameter: click.Parameter, text: str | None
     found = _WINDOW.fullmatch(text.replace(_MINUS, "-"))
     if found is None:
         raise click.BadParameter(f"{text!r} is no window: expected one such as -1rev..5rev")
-    return _amount(found[1], "position"), _amount(found[2], "position")
+    low, high = _amount(found[1], "position"), _amount(found[2], "position")
+    from opendiag.cia402.units import Units
+
+    (least, unit), (most, other) = Units.parse(low), Units.parse(high)
+    if unit == other and least >= most:
+        raise click.BadParameter(f"{text!r} is no window: {low} is not below {high}")
+    return low, high
 
 
 def _wrapped(command: Callable[..., Any], *options: Callable[[Any], Any]) -> Callable[..., Any]:
@@ -148,13 +154,22 @@ def check_can_ask(yes: bool, what: str) -> None:
         )
 
 
-def ask(network: Network, drives: Sequence[Drive], what: str, yes: bool) -> None:
-    """Name adapter, drives and what is to come. Raise click.Abort unless somebody says yes."""
-    if yes:
-        return
+def ask(network: Network, drives: Sequence[Drive], what: str, yes: bool, quiet: bool) -> None:
+    """Name adapter, drives and what is to come. Raise click.Abort unless somebody says yes, or has said it before."""
     names = " and ".join(map(drive_name, drives))
-    text = f"{names} on {network.name} will be energised{what}. Is everybody clear of it?"
-    click.confirm(text, default=False, abort=True, err=True)
+    text = f"{names} on {network.name} will be energised{what}"
+    if yes:
+        if not quiet:
+            output.note(text)
+        return
+    try:
+        clear = click.confirm(f"{text}. Is everybody clear of it?", default=False, err=True)
+    except click.Abort:
+        output.note("")
+        clear = False
+    if not clear:
+        output.note("Nothing was sent: the drive was only read.")
+        raise click.Abort
 
 
 def drive_name(drive: Drive) -> str:

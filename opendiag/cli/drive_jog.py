@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from opendiag.cia402.jog import jog as jog_plan
+from opendiag.cia402.sequence import Sequence
+from opendiag.cia402.sequence_check import check_sequence
 from opendiag.cia402.sequence_timeline import Timeline
 from opendiag.cli import EXIT_FINDINGS, live, output
-from opendiag.cli.drive_arguments import NumbersCommand, amount, ask, drive_options, energising_options, limits_of
+from opendiag.cli.drive_arguments import NumbersCommand, amount, ask, drive_options, energising_options
 from opendiag.cli.drive_console import Console, DeadMan
-from opendiag.cli.drive_session import amount_of, bottom_line, perform, step, verb_sequence
+from opendiag.cli.drive_session import amount_of, bottom_line, ended_by, perform, plain, step, verb_sequence
+from opendiag.cli.drive_words import assumed_units, prospect
 from opendiag.cli.options import EdsChoice, node_id
+from opendiag.errors import SequenceError
 
 if TYPE_CHECKING:
     from opendiag.master.drive import Drive
@@ -51,7 +55,7 @@ def jog(node: str, velocity: str, seconds: float | None, hold_s: float, **given:
             ),
             given,
         )
-        perform("jog", sequence, f" and turn at {velocity} for {seconds:g} s", **given)
+        perform("jog", sequence, None, **given)
         return
     if not sys.stdin.isatty():
         raise click.UsageError("jog needs a terminal whose keys can be held, or --for TIME")
@@ -76,14 +80,24 @@ def _by_hand(
     **given: Any,
 ) -> None:
     printer = output.Printer(live=True)
+    sequence = verb_sequence(
+        "jog",
+        number,
+        lambda name: (step("enable", name), step("velocity", name, amount_of(velocity)), step("disable", name)),
+        {"axis": axis, "units": units, **given},
+    )
+    ended = ""
     with live.network(interface, eds, timeout_s=answer_s, quiet=quiet) as network:
         live.node(network, number, eds)
-        drive = network.drive(number, axis=axis, units=units, limits=limits_of(given))
+        (name, spec), *_ = sequence.axes.items()
+        drive = network.drive(number, axis=spec.axis, units=spec.units, limits=spec.limits)
         drive.know()
-        counts = _checked(drive, velocity)
-        ask(network, (drive,), f" and turn at {velocity} while an arrow key is held", yes)
+        counts = _checked(drive, velocity, sequence)
+        for text in () if quiet else assumed_units(sequence, {name: drive}):
+            output.note(text)
+        what = f" and turned at {velocity} while an arrow key is held, from {_place(drive)}"
+        ask(network, (drive,), prospect(sequence, {name: drive}, what), yes, quiet)
         timeline = Timeline("jog", "jog")
-        name = f"node {number}"
         dead_man = DeadMan(hold_s, time.monotonic)
         console = Console(
             lambda: bottom_line({name: drive}, timeline),
@@ -96,27 +110,36 @@ def _by_hand(
             try:
                 with console:
                     _follow(drive, counts, dead_man)
-            except KeyboardInterrupt:
-                pass
+            except KeyboardInterrupt as interruption:
+                ended = ended_by(interruption)
             finally:
                 timeline.outcome = "ok"
         end = drive.status
-        position = f"{network.run(drive.plans.read('position')):.6g}"
-        unit = network.run(drive.plans.units()).default("position")
+        position, unit = _place(drive).split(" ", 1)
     if as_json:
         state = None if end.state is None else end.state.name
         printer.json({"node": number, "axis": axis, "state": state, "position": float(position), "unit": unit})
     else:
-        printer.line(f"{name}: at {position} {unit}, {end}")
+        rest = "NOT CONFIRMED TO BE AT REST: use the emergency stop" if drive.link.at_rest is False else "at rest"
+        printer.line(f"{name}: at {position} {unit}, {end}, {rest}")
+        if ended.startswith("Ended"):
+            output.note(ended)
     if drive.link.at_rest is False:
         sys.exit(EXIT_FINDINGS)
 
 
-def _checked(drive: Drive, velocity: str) -> int:
-    """In counts. Raise UnknownTarget, OutsideLimits before anything is asked of anybody."""
-    counts = drive.network.run(drive.plans.units()).counts("velocity", velocity)
-    drive.network.run(drive.plans.script_limits()).check(drive.node_id, "velocity", counts)
-    return counts
+def _place(drive: Drive) -> str:
+    unit = drive.network.run(drive.plans.units()).default("position")
+    return f"{drive.network.run(drive.plans.read('position')):.6g} {unit}"
+
+
+def _checked(drive: Drive, velocity: str, sequence: Sequence) -> int:
+    """In counts. Raise click.UsageError for what does not fit, before anything is asked of anybody."""
+    try:
+        drive.network.run(check_sequence(sequence, {name: drive.plans for name in sequence.axes}))
+    except SequenceError as error:
+        raise click.UsageError("\n".join(plain(error))) from None
+    return drive.network.run(drive.plans.units()).counts("velocity", velocity)
 
 
 def _follow(drive: Drive, counts: int, dead_man: DeadMan) -> None:

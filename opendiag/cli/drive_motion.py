@@ -65,7 +65,7 @@ def home(node: str, method: int | None, motion_s: float | None, **given: Any) ->
         ),
         given,
     )
-    perform("home", sequence, " and search its home" + ("" if method is None else f" by method {method}"), **given)
+    perform("home", sequence, None, **given)
 
 
 @click.command(cls=NumbersCommand, short_help="Go to a position.")
@@ -97,4 +97,4 @@ def move(node: str, target: str, relative: bool, motion_s: float | None, **given
         ),
         given,
     )
-    perform("move", sequence, f" and move {'by' if relative else 'to'} {target}", **given)
+    perform("move", sequence, None, **given)

@@ -15,8 +15,8 @@ from opendiag.cia402.rest import make_safe
 from opendiag.cli import EXIT_FINDINGS, live, output
 from opendiag.cli.drive_arguments import drive_options
 from opendiag.cli.options import EdsChoice, node_id
-from opendiag.errors import OpenDiagError, SdoError
-from opendiag.services.plans import Gather, Now, Plan, SdoRead
+from opendiag.errors import OpenDiagError, SdoAborted, SdoError
+from opendiag.services.plans import Gather, Now, Plan, SdoRead, Sleep
 
 if TYPE_CHECKING:
     from opendiag.master.drive import Drive
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _DEVICE_TYPE, _DRIVE_PROFILE = 0x1000, 402
 #: `stop all` asks so many nodes at a time who they are, and waits so long for each.
 _AT_A_TIME, _ASK_S = 16, 0.06
+#: A drive that has not answered for so long while it is stopped is told; and how often that is looked at.
+_SILENT_S, _LOOK_S = 0.8, 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ def stop(
     with live.network(interface, eds, timeout_s=answer_s, unconfirmed=True, quiet=quiet) as network:
         plans = [_stop_all(eds)] if everybody else [_stop(number, axis) for number in numbers]
         found: list[_Stopped] = network.run(_collected(plans))
+        if everybody:  # of the many that are no drives and do not answer
+            network.oddities[:] = [each for each in network.oddities if each.code != "SDO-RESTARTED"]
     printer = output.Printer(live=True)
     for each in found:
         _print(each, printer, as_json)
@@ -90,7 +94,15 @@ def _collected(plans: Sequence[Plan[list[_Stopped]]]) -> Plan[list[_Stopped]]:
 
 
 def _stop(number: int, axis: int) -> Plan[list[_Stopped]]:
-    """One drive; the further axes of it after the one that is named."""
+    """One drive; the further axes of it after the one that is named. Raise SdoAborted for an axis that it has not."""
+    if axis:
+        try:
+            yield SdoRead(number, STATUSWORD + axis * AXIS_STEP, 0, _ASK_S)
+        except SdoAborted as error:
+            if not error.by_client:
+                raise
+        except SdoError:
+            pass  # it may hear what it does not answer
     found = [(yield from _stop_axis(number, axis))]
     for other in range(MOST_AXES):
         if other != axis and found[0].at_rest:
@@ -113,9 +125,32 @@ def _has_axis(number: int, axis: int) -> Plan[bool]:
 def _stop_axis(number: int, axis: int) -> Plan[_Stopped]:
     link = DriveLink(number, axis=axis)
     began: float = yield Now()
-    at_rest = yield from make_safe(link)
+    at_rest = yield from _told_when_silent(link, make_safe(link))
     took: float = (yield Now()) - began
     return _Stopped(number, axis, at_rest, None if link.state is None else link.state.name, took)
+
+
+def _told_when_silent(link: DriveLink, stopping: Plan[bool]) -> Plan[bool]:
+    over: list[bool] = []
+
+    def stop_it() -> Plan[bool]:
+        try:
+            return (yield from stopping)
+        finally:
+            over.append(True)
+
+    def listen() -> Plan[None]:
+        began: float = yield Now()
+        while not over:
+            if link.statusword is None and (yield Now()) - began >= _SILENT_S:
+                output.note(f"drive {link.node_id} does not answer, still trying: use the emergency stop")
+                return
+            yield Sleep(_LOOK_S)
+
+    at_rest, _ = yield Gather((stop_it(), listen()))
+    if isinstance(at_rest, OpenDiagError):
+        raise at_rest
+    return bool(at_rest)
 
 
 def _stop_all(eds: EdsChoice) -> Plan[list[_Stopped]]:

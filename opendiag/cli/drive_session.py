@@ -20,6 +20,7 @@ from opendiag.cia402.units import Units
 from opendiag.cli import EXIT_BUS, EXIT_FINDINGS, EXIT_INTERRUPTED, EXIT_SDO, live, output
 from opendiag.cli.drive_arguments import ask, check_can_ask, limits_of
 from opendiag.cli.drive_console import Console
+from opendiag.cli.drive_words import assumed_units, command_line_words, prospect
 from opendiag.cli.options import EdsChoice
 from opendiag.cli.sequence_report import check_formats, write_report
 from opendiag.errors import AdapterError, DriveError, OpenDiagError, SdoError, SequenceError
@@ -62,7 +63,7 @@ def verb_sequence(
 def perform(
     verb: str,
     sequence: DriveSequence,
-    what: str,
+    what: str | None,
     *,
     interface: str | None,
     eds: EdsChoice,
@@ -75,7 +76,7 @@ def perform(
     stopping_is_ok: bool = False,
     show_steps: bool = False,
 ) -> None:
-    """Carry it out; ``what`` completes the question, as in " and move to 2.5rev". Exits with the code of the house."""
+    """Carry it out; ``what`` completes the question; None: as its one motion will be. Exits with the code of the house."""
     check_formats(reports)
     if not dry_run:
         check_can_ask(yes, verb)
@@ -90,13 +91,17 @@ def perform(
         try:
             runner.check()
         except SequenceError as error:
-            raise click.UsageError("\n".join(_plain(error))) from None
+            raise click.UsageError("\n".join(plain(error))) from None
         if not dry_run:
-            ask(network, tuple(runner.drives.values()), what, yes)
+            for text in () if quiet else assumed_units(sequence, runner.drives):
+                output.note(text)
+            ask(network, tuple(runner.drives.values()), prospect(sequence, runner.drives, what), yes, quiet)
         interrupted, failure = _run(runner)
         _explain(runner, failure)
         ends = _ends(runner)
     timeline = runner.timeline
+    if not _in_file(sequence):
+        timeline.reason = command_line_words(timeline.reason)
     _report(timeline, reports, quiet)
     if as_json:
         printer.json({**_summary(timeline), "dry_run": dry_run, "axes": ends})
@@ -104,7 +109,7 @@ def perform(
         _tell_rehearsal(timeline)
     else:
         _tell(timeline, ends, printer, interrupted)
-    sys.exit(_code(timeline, interrupted and not stopping_is_ok, failure))
+    sys.exit(_code(timeline, bool(interrupted) and not stopping_is_ok, failure))
 
 
 @contextmanager
@@ -120,24 +125,34 @@ def _rehearsal(network: Network, sequence: DriveSequence, as_json: bool) -> Iter
         rehearsal.close()
 
 
-def _plain(error: SequenceError) -> list[str]:
+def plain(error: SequenceError) -> list[str]:
     """A verb has no lines; a file has."""
     if any(line for line, _ in error.problems):
         return list(error.lines)
-    return [text.removeprefix(f"{error.file}: ") for _, text in error.problems]
+    return [command_line_words(text.removeprefix(f"{error.file}: ")) for _, text in error.problems]
 
 
-def _run(runner: SequenceRunner) -> tuple[bool, OpenDiagError | None]:
-    """Was it interrupted, and what ended it besides a failed step?"""
+def _in_file(sequence: DriveSequence) -> bool:
+    return any(each.line for each in sequence.all_steps())
+
+
+def ended_by(interruption: KeyboardInterrupt) -> str:
+    """As in "Ended by SIGTERM."; somebody's hand is behind every other one."""
+    name = str(interruption)
+    return f"Ended by {name}." if name.startswith("SIG") else "Stopped by hand."
+
+
+def _run(runner: SequenceRunner) -> tuple[str, OpenDiagError | None]:
+    """How it was interrupted ("": not at all), and what ended it besides a failed step."""
     console = Console(lambda: bottom_line(runner.drives, runner.timeline))
     try:
         with console:
             runner.run()
-    except KeyboardInterrupt:
-        return True, None
+    except KeyboardInterrupt as interruption:
+        return ended_by(interruption), None
     except OpenDiagError as error:
-        return False, error
-    return False, runner.timeline.error
+        return "", error
+    return "", runner.timeline.error
 
 
 def _explain(runner: SequenceRunner, error: OpenDiagError | None) -> None:
@@ -158,7 +173,7 @@ def bottom_line(drives: Mapping[str, Drive], timeline: Timeline) -> str:
     parts = []
     for name, drive in drives.items():
         state = drive.link.state
-        parts.append(f"{name} {'?' if state is None else state.value}")
+        parts.append(f"{name} {'not asked yet' if state is None else state.value}")
         samples = timeline.samples.get(name)
         for quantity in QUANTITIES if samples is not None else ():
             value = samples.latest(quantity) if samples is not None else None
@@ -228,16 +243,16 @@ def _ends(runner: SequenceRunner) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _tell(timeline: Timeline, ends: dict[str, dict[str, Any]], printer: output.Printer, interrupted: bool) -> None:
+def _tell(timeline: Timeline, ends: dict[str, dict[str, Any]], printer: output.Printer, interrupted: str) -> None:
     for name, end in ends.items():
         where = f"at {end['position']:.6g} {end['unit']}, " if "position" in end else ""
         state = (end["state"] or "state unknown").replace("_", " ")
         rest = "at rest" if end["at_rest"] else "NOT CONFIRMED TO BE AT REST: use the emergency stop"
         style = {} if end["at_rest"] else {"fg": "red"}
-        took = f" after {timeline.ended:.3f} s" if timeline.ended is not None else ""
+        took = f" ({timeline.ended:.1f} s in all)" if timeline.ended is not None else ""
         printer.line(f"{name}: {where}{state}, {rest}{took}", **style)
     if interrupted:
-        output.note("Stopped by hand.")
+        output.note(interrupted)
     elif timeline.reason:
         output.note(timeline.reason)
     for step_ in timeline.failures:

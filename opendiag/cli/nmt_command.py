@@ -37,6 +37,8 @@ _ERROR_CONTROL = 0x700
 #: A node that has told nothing by then is asked whether it has a heartbeat at all.
 _ASK_AFTER_S = 0.1
 _LOOK_S = 0.02
+#: Before the client asks again by itself.
+_ANSWER_S = 0.4
 _USUAL_S = 3.0
 #: Devices of a simulated bus boot when it is opened; that is no answer.
 _SETTLE_S = 0.002
@@ -168,6 +170,7 @@ class _Order:
         now = self._network.clock.now
         until = self._sent_at + self.wait_s
         asked: PendingTransfer | None = None
+        asked_at = 0.0
         while (rest := until - now()) > 0 and not (self._target and self._target in self._done):
             frame = stream.get(min(rest, _LOOK_S))
             result = None if frame is None else self._heard(frame, now())
@@ -175,6 +178,9 @@ class _Order:
                 yield result
             if asked is None and self._may_ask() and now() - self._sent_at >= min(_ASK_AFTER_S, self.wait_s / 2):
                 asked = self._network[self._target].begin_upload(HEARTBEAT)
+                asked_at = now()
+            elif asked is not None and not asked.done and now() - asked_at >= _ANSWER_S:
+                asked.cancel()  # it is not there, or busy; to ask again would be told as something odd
             elif asked is not None and self._period is None and asked.done:
                 self._period = _period(asked)
                 if self._period == 0:

@@ -8,8 +8,10 @@ from typing import Any
 import click
 
 from opendiag.cli import output
+from opendiag.decode.render import row
 from opendiag.diagnose.pdo_why_facts import told_state
 from opendiag.master.network import Network
+from opendiag.master.variable import NodeVariable
 from opendiag.services.pdo_parameters import PdoParameters
 from opendiag.wire.cob_id import CobId
 from opendiag.wire.nmt import NmtState
@@ -111,6 +113,14 @@ def to_dict(parameters: PdoParameters) -> dict[str, Any]:
         "multiplexed": p.multiplexed,
         "bits": p.bits,
     }
+
+
+def value_text(variable: NodeVariable, raw: bytes) -> str:
+    """As `opendiag read` prints it, without its details: "0x0250 (SWITCH ON DISABLED)", "4096 counts (= 1 rev)"."""
+    made = row(variable.record(raw))
+    text = made.text.partition("; ")[0]
+    text = text.partition(" (")[0] if text.startswith("= ") else text
+    return f"{made.value} ({text})" if text else made.value
 
 
 def tell_state(network: Network, node_id: int, what: str, interface: str | None) -> bool:

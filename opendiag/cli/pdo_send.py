@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from collections.abc import Callable
 
 import click
 
 from opendiag.cli import EXIT_BUS, EXIT_FINDINGS, live, output
 from opendiag.cli.options import EdsChoice, eds_options, node_id
-from opendiag.cli.pdo_arguments import take_one_pdo, tell_state, with_interface
+from opendiag.cli.pdo_arguments import take_one_pdo, tell_state, value_text, with_interface
+from opendiag.diagnose.pdo_why_facts import told_state
 from opendiag.dictionary import names
 from opendiag.dictionary.datatypes import Value
 from opendiag.dictionary.model import object_text
 from opendiag.dictionary.value_text import parse_value
-from opendiag.errors import AdapterError, ValueRefused
+from opendiag.errors import AdapterError, SdoError, ValueRefused
 from opendiag.master.network import Network
 from opendiag.master.node_pdo import PdoRow, Rpdo
 from opendiag.services.pdo_parameters import COB_ID, needs_sync
+from opendiag.services.plans import Plan, SdoRead, WaitFor
+
+#: A heartbeat is waited for a bit longer than its period, and no longer than a usual one.
+_MARGIN, _HEARTBEAT_S = 1.2, 2.5
 
 
 # Negative numbers are values, not options.
@@ -74,9 +81,16 @@ def send(
         if len(values) < len([row for row in rpdo.show() if row.name != "dummy"]):
             rpdo.load()
         rpdo.set(values)
-        if not quiet:
-            tell_state(network, number, "takes no PDOs", interface)
-        count = _send(network, rpdo, period_s, by_sync, seconds)
+        told = quiet or tell_state(network, number, "takes no PDOs", interface)
+
+        def look() -> None:
+            if not told:
+                tell_state(network, number, "takes no PDOs", interface)
+
+        count = _send(network, rpdo, period_s, by_sync, seconds, look)
+        if not (told or period_s or by_sync) and told_state(network.watch, number, network.clock.now()).state is None:
+            network.run(_hear_state(number, timeout_s))
+            look()
         _print(rpdo, count, output.Printer(), as_json)
         if not quiet and needs_sync(rpdo.known.transmission_type) and not by_sync:
             output.note(f"{rpdo.text} {rpdo.known.meaning} (type {rpdo.known.transmission_type}).")
@@ -136,8 +150,27 @@ def _row(rows: list[PdoRow], name: str) -> PdoRow | None:
     return found[0] if len(found) == 1 else None
 
 
-def _send(network: Network, rpdo: Rpdo, period_s: float | None, by_sync: bool, seconds: float | None) -> int:
-    """How many were sent."""
+def _hear_state(node_id: int, timeout_s: float) -> Plan[None]:
+    """Wait for the next heartbeat of a node that has one."""
+    can_id = 0x700 + node_id
+    try:
+        period_s = int.from_bytes((yield SdoRead(node_id, 0x1017, 0, timeout_s))[:2], "little") / 1000
+    except SdoError:
+        return
+    if period_s:
+        heartbeat_s = min(_MARGIN * period_s, _HEARTBEAT_S)
+        yield WaitFor(lambda frame: frame.can_id == can_id and not (frame.remote or frame.extended), heartbeat_s)
+
+
+def _send(
+    network: Network,
+    rpdo: Rpdo,
+    period_s: float | None,
+    by_sync: bool,
+    seconds: float | None,
+    look: Callable[[], None],
+) -> int:
+    """How many were sent. ``look`` is called when the node should have told its state, while it goes on."""
     counted = _Sent(rpdo)
     network.pump.listen(counted)
     if period_s is None and not by_sync:
@@ -148,7 +181,11 @@ def _send(network: Network, rpdo: Rpdo, period_s: float | None, by_sync: bool, s
     else:
         rpdo.every(period_s or 0.0)
     try:
-        network.pump.wait(_NEVER, None if seconds is None else network.clock.now() + seconds)
+        until = math.inf if seconds is None else network.clock.now() + seconds
+        network.pump.wait(_NEVER, min(until, network.clock.now() + _HEARTBEAT_S))
+        look()
+        if network.clock.now() < until:
+            network.pump.wait(_NEVER, None if seconds is None else until)
     except KeyboardInterrupt:
         pass
     finally:
@@ -181,6 +218,13 @@ class _Sent:
         """The RPDO tells that."""
 
 
+def _text(rpdo: Rpdo, place: PdoRow, value: Value) -> str:
+    variable = rpdo.node.variable((place.index, place.subindex))
+    if isinstance(value, bytes):
+        return value.hex(" ").upper()
+    return str(value) if variable.description is None else value_text(variable, variable.encode(value, force=True))
+
+
 def _print(rpdo: Rpdo, count: int, printer: output.Printer, as_json: bool) -> None:
     values = {row.name: rpdo[row.index, row.subindex] for row in rpdo.show() if row.name != "dummy"}
     cob = rpdo.known.cob
@@ -190,8 +234,6 @@ def _print(rpdo: Rpdo, count: int, printer: output.Printer, as_json: bool) -> No
             {"node": rpdo.node.node_id, "pdo": rpdo.name, "can_id": cob.can_id, "sent": count, "values": plain}
         )
         return
-    texts = [
-        f"{name} {value.hex(' ').upper() if isinstance(value, bytes) else value}" for name, value in values.items()
-    ]
+    texts = [f"{place.name} {_text(rpdo, place, values[place.name])}" for place in rpdo.show() if place.name in values]
     sent = "not sent" if not count else f"sent on {cob.text}h" + (f", {count} times" if count > 1 else "")
     printer.line(f"{rpdo.name} {sent}: {'  '.join(texts)}")

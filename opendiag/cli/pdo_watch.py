@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from contextlib import ExitStack
 from typing import Any
 
@@ -10,9 +11,9 @@ import click
 
 from opendiag.cli import EXIT_FINDINGS, live, output
 from opendiag.cli.options import EdsChoice, eds_options, node_id
-from opendiag.cli.pdo_arguments import take_pdo, tell_state, with_interface
+from opendiag.cli.pdo_arguments import take_pdo, tell_state, value_text, with_interface
 from opendiag.cli.pdo_show import chosen
-from opendiag.decode.render import row
+from opendiag.diagnose.situation import seconds as seconds_text
 from opendiag.dictionary.datatypes import Value
 from opendiag.master.network import Network
 from opendiag.master.node_pdo import Pdo, PdoSample, PdoStream
@@ -101,7 +102,9 @@ class _Session:
         self._as_json = as_json
         self._changes = changes
         self._told = quiet
+        self._quiet = quiet
         self._seen: dict[str, bytes] = {}
+        self._counts: Counter[str] = Counter()
         self._came = 0
         self._started = network.clock.now()
 
@@ -117,6 +120,9 @@ class _Session:
             except KeyboardInterrupt:
                 pass
             lost = sum(stream.lost for stream in streams)
+        if self._came and not self._quiet:
+            counts = ", ".join(f"{count} {name}" for name, count in sorted(self._counts.items()))
+            output.note(f"{counts} in {seconds_text(self._network.clock.now() - self._started)}.")
         if lost:
             output.note(f"{lost} PDOs came faster than they could be shown, and are left out.")
         return self._came
@@ -145,6 +151,7 @@ class _Session:
             if count is not None and self._came >= count:
                 return
             self._came += 1
+            self._counts[sample.name] += 1
             if self._changes and self._seen.get(sample.name) == sample.raw:
                 continue
             self._seen[sample.name] = sample.raw
@@ -174,8 +181,7 @@ def _values(sample: PdoSample, pdo: Pdo) -> list[str]:
             continue
         size = (place.bits + 7) // 8
         whole = int.from_bytes(sample.raw, "little") >> place.bit & (1 << place.bits) - 1
-        made = row(variable.record(whole.to_bytes(size, "little"), "tpdo"))
-        texts.append(f"{place.name} {made.value or _plain(value)}")
+        texts.append(f"{place.name} {value_text(variable, whole.to_bytes(size, 'little')) or _plain(value)}")
     return texts
 
 

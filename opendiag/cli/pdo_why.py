@@ -74,11 +74,23 @@ def why(
         report = network.run(plan)
     printer = output.Printer()
     if as_json:
-        printer.json(report.to_dict())
+        printer.json(_for_interface(report.to_dict(), interface))
     else:
         print_report(report, printer, interface)
     if not report.ok:
         sys.exit(EXIT_FINDINGS)
+
+
+def _for_interface(content: Any, interface: str | None) -> Any:
+    """Every advice in it as it is to be typed for this bus."""
+    if isinstance(content, dict):
+        return {
+            name: with_interface(value, interface)
+            if name == "advice" and isinstance(value, str)
+            else _for_interface(value, interface)
+            for name, value in content.items()
+        }
+    return [_for_interface(each, interface) for each in content] if isinstance(content, list) else content
 
 
 def _configured(pdo: Pdo) -> CobId | None:

@@ -170,9 +170,8 @@ def _print(statistics: dict[str, Any], as_json: bool) -> None:
         return
     count, missed = statistics["sent"], statistics["missed"]
     left_out = f", {missed} left out: this computer or the adapter was too slow" if missed else ""
-    printer.line(
-        f"{count} SYNC{'s' * (count != 1)} sent on {CobId.decode(statistics['cob_id']).text}h in {statistics['took_s']:.3f} s{left_out}"
-    )
+    where = f"{CobId.decode(statistics['cob_id']).text}h"
+    printer.line(f"{count} SYNC{'s' * (count != 1)} sent on {where} in {statistics['took_s']:.3f} s{left_out}")
     for name, key in (("period", "period_ms"), ("lateness", "late_ms")):
         parts = [f"{part} {value:.3f}" for part, value in statistics[key].items() if value is not None]
         if count > 1 or key == "late_ms":

@@ -59,7 +59,7 @@ def command(
 ) -> None:
     """Show load, errors and all nodes of a bus on one screen, until q or Ctrl-C. Sends nothing, except with --poll.
 
-    HB ms: least and most time between two heartbeats. SDO ms: between request and answer, ours or those of other
+    frames/s: in the last second. HB ms: least and most time between two heartbeats. SDO ms: between request and answer, ours or those of other
     masters. TEC, REC: error counters of the adapter. Names need --eds, or somebody who reads the identity of the nodes.
     In a pipe: a picture every second, as text or JSON.
     """
@@ -125,6 +125,7 @@ def _chosen(network: Network, wanted: Sequence[tuple[int, str]], eds: EdsChoice)
                     f"--signal '{number}:{name}': no file is known for node {number}, and so no names: give its --eds, "
                     f"or an index as in {number}:6064"
                 )
+            eds.by_node[number] = dictionary
         try:
             index, subindex = names.find(name, dictionary)
         except ObjectNotFound as error:

@@ -66,7 +66,8 @@ def report(f: PdoFacts, findings: tuple[Finding, ...]) -> PdoReport:
     sentences = {"state": _state(f), "COB-ID": _cob_id(f), "mapping": _mapping(f), "type": _type(f)}
     if f.kind in AT_SYNC:
         sentences["SYNC"] = _sync(f)
-    sentences[_FRAMES] = _frames(f)
+    clash = any(each.code == codes.CLASH for each in findings)
+    sentences[_FRAMES] = _frames(f, clash)
     steps = []
     for name, (ok, sentence) in sentences.items():
         own = tuple(each for each in findings if _STEP_OF.get(each.code, _FRAMES) == name)
@@ -127,10 +128,12 @@ def _sync(f: PdoFacts) -> _Said:
     return True, f"{f.sync_count} on {f.sync_cob.text}h in {seconds(f.listened_s)}{period}."
 
 
-def _frames(f: PdoFacts) -> _Said:
+def _frames(f: PdoFacts, clash: bool) -> _Said:
     count = f.frames.count
     sent = f"; {f.own} sent from here" if f.own else ""
     if not count:
         return (True if f.own and not f.parameters.transmit else None), f"None in {seconds(f.listened_s)}{sent}."
     period = f", every {seconds(f.frames.period_s)}" if f.frames.period_s else ""
+    if clash:  # nobody can tell whose they are
+        return None, f"{count} with CAN-ID {f.cob.text}h in {seconds(f.listened_s)}, from all that have it{sent}."
     return True, f"{count} in {seconds(f.listened_s)}{period}{sent}."

@@ -24,20 +24,23 @@ from opendiag.errors import (
 )
 from opendiag.frame import Frame
 from opendiag.master.cyclic import CycleStopped
+from opendiag.master.drive_call import DriveCall
 from opendiag.master.drive_keeper import DriveKeeper, GuardSettings
 from opendiag.master.drive_signals import SIGNALS, uninterrupted
 from opendiag.master.events import AdapterLost, EventHub, EventStream
 from opendiag.master.plan_runner import RunningPlan, finish
 from opendiag.services.emcy import EmcyReceived
-from opendiag.services.heartbeat import BootedUp, NodeLost
-from opendiag.services.plans import Plan
+from opendiag.services.heartbeat import BootedUp, NodeLost, StateChanged
+from opendiag.services.plans import Plan, Send
+from opendiag.wire.nmt import NmtCommand, NmtMessage, NmtState
 
 if TYPE_CHECKING:
     from opendiag.master.network import Network
 
 T = TypeVar("T")
 _LOG = logging.getLogger("opendiag")
-_HEARD = (NodeLost, BootedUp, EmcyReceived, AdapterLost, CycleStopped)
+_HEARD = (NodeLost, BootedUp, StateChanged, EmcyReceived, AdapterLost, CycleStopped)
+_ANSWERS = 0x580
 
 
 class _Heard(EventStream):
@@ -49,52 +52,6 @@ class _Heard(EventStream):
 
     def _take(self, event: object) -> None:
         self._then(event)
-
-
-class _Call:
-    """A plan that the script waits for. An error is thrown into it once: it needs its time to clean up.
-
-    ``cause`` is the error of the first of its drives that failed: what befalls the others follows from that.
-    """
-
-    def __init__(self, running: RunningPlan[Any]) -> None:
-        self._running = running
-        self._thrown = False
-        self.cause: BaseException | None = None
-        self.culprit: DriveGuard | None = None
-
-    def failed(self, culprit: DriveGuard, cause: BaseException) -> None:
-        """The first one counts."""
-        if self.cause is None:
-            self.cause, self.culprit = cause, culprit
-
-    def told(self, error: BaseException) -> BaseException:
-        """What to raise for an error that the call has ended with."""
-        if self.cause is None or self.culprit is None or not isinstance(error, Exception):
-            return error
-        if isinstance(self.cause, DriveError) or self.culprit.link.at_rest is not False:
-            return self.cause
-        made = NotAtRest(self.culprit.link.node_id, "quick stop and disable voltage")
-        made.__cause__ = self.cause
-        return made
-
-    def begin(self, guards: tuple[DriveGuard, ...]) -> Callable[[], None]:
-        """It is a call of these. Gives what ends that."""
-        with self._running.network.pump.lock:
-            for guard in guards:
-                guard.calls.append(self)
-
-        def end() -> None:
-            with self._running.network.pump.lock:
-                for guard in guards:
-                    guard.calls.remove(self)
-
-        return end
-
-    def throw(self, error: BaseException) -> None:
-        if not self._thrown:
-            self._thrown = True
-            self._running.throw(error)
 
 
 class DriveGuard:
@@ -121,7 +78,7 @@ class DriveGuard:
         self.keeper = DriveKeeper.of(network)
         self._armed = False
         self.error: DriveError | None = None
-        self.calls: list[_Call] = []
+        self.calls: list[DriveCall] = []
         self.inside = 0
         self._owner: int | None = None
         self._fed_at = network.clock.now()
@@ -132,6 +89,8 @@ class DriveGuard:
         self._heard: _Heard | None = None
         self._beat: int | None = None
         self._supervising = False
+        self._stopped = False
+        self.answered_at = float("-inf")
 
     # --- calls of the script ---
 
@@ -156,7 +115,7 @@ class DriveGuard:
             for guard in guards:
                 stack.enter_context(guard.called())
             running = self.network.begin(plan)
-            call = _Call(running)
+            call = DriveCall(running)
             stack.callback(call.begin(guards))
             try:
                 return finish(running)
@@ -292,6 +251,8 @@ class DriveGuard:
                 self.trip(BroughtToRest(self.link.node_id, f"{cause} (drive {other.link.node_id})"))
 
     def _rest_plan(self, error: DriveError | None) -> Plan[bool]:
+        if self._stopped:  # it answers no SDO: PRE-OPERATIONAL energises nothing, and hears us
+            yield Send(Frame(0, NmtMessage(NmtCommand.ENTER_PRE_OPERATIONAL, self.link.node_id).encode()))
         at_rest = yield from make_safe(self.link)
         if error is not None:
             error.at_rest = at_rest
@@ -391,10 +352,20 @@ class DriveGuard:
             self.own.reaction, self._complete = None, False
             self._end_beat()
             self.trip(BroughtToRest(node_id, "it has restarted"))
+        elif isinstance(event, StateChanged) and event.node_id == node_id:
+            self._told_state(event)
         elif isinstance(event, EmcyReceived) and event.node_id == node_id and not event.is_reset:
             self.look_now()
         elif isinstance(event, CycleStopped):
             self.trip(BroughtToRest(node_id, f"{event.name} is no longer sent: {event.error}"))
+
+    def _told_state(self, event: StateChanged) -> None:
+        """A drive that is stopped answers no SDO; one that falls back hears no PDO. Our own rest told one of both."""
+        self._stopped = event.state is NmtState.STOPPED
+        fell_back = event.state is NmtState.PRE_OPERATIONAL and event.before is NmtState.OPERATIONAL
+        if self.link.permitted and (self._stopped or fell_back) and event.at >= self._leave_at:
+            name = event.state.name.replace("_", "-")
+            self.trip(BroughtToRest(self.link.node_id, f"it says that it is {name}"))
 
     def _bus_lost(self, event: AdapterLost) -> None:
         self.link.revoke()
@@ -406,7 +377,9 @@ class DriveGuard:
 
     # --- as a machine of the pump: the watchdog ---
 
-    def receive(self, frame: Frame, now: float) -> None: ...
+    def receive(self, frame: Frame, now: float) -> None:
+        if frame.can_id == _ANSWERS + self.link.node_id:
+            self.answered_at = now
 
     def deadline(self) -> float | None:
         idle = self.watchdog_s is None or self.inside or not self._armed or not self.link.permitted

@@ -157,6 +157,49 @@ def test_nothing_else_is_asked_about(run, node, words):
     assert node.pds.state is not ENABLED
 
 
+REFUSED = [
+    (("move", "101", "1rev", "--limit-velocity", "1rpm"), "6081h.*--limit-velocity 1 rpm"),
+    (("home", "101", "--method", "37"), "homing method 37"),
+    (("move", "101", "1rev", "--limit-position", "5rev..9rev"), "--limit-position: it is at 0 rev now"),
+    (("move", "101", "1rev", "--limit-position", "5rev..-9rev"), "5rev is not below -9rev"),
+    (("move", "101", "1rev", "--axis", "1"), "no axis 1"),
+    (("move", "101", "7rev", "--limit-position", "-1rev..5rev"), "by --limit-position"),
+    (("move", "101", "1e12rev"), r"1e\+12 rev is outside .* rev,"),
+]
+
+
+@pytest.mark.parametrize(("words", "told"), REFUSED)
+def test_what_cannot_be_is_refused_before_the_drive_is_enabled(run, node, written, words, told):
+    outcome = run("drive", *words, "-y", "-q")
+    assert outcome.code == 2 and re.search(told, outcome.err), outcome.err
+    assert written == []
+
+
+def test_stop_of_an_axis_that_is_not_there_sends_nothing(run, node, written):
+    outcome = run("drive", "stop", "101", "--axis", "1", "-q")
+    assert outcome.code == 4 and written == []
+
+
+def test_yes_shows_what_is_to_come_and_the_unit_that_was_assumed(run, node):
+    outcome = run("drive", "move", "101", "0.5", "-y")
+    assert re.search(r"energised and moved from 0 rev to 0.5 rev \(\+0.5 rev\) at \d+ rpm \(its 6081h\)", outcome.err)
+    assert "position 0.5 has no unit: it is taken as 0.5 rev" in outcome.err
+
+
+def test_the_homing_method_of_the_drive_is_named(run, node):
+    outcome = run("drive", "home", "101", "-y")
+    assert re.search(r"its home by method -?\d+ \(.*, its 6098h\)", outcome.err)
+
+
+def test_a_drive_that_does_not_answer_is_told_while_it_is_stopped(run, node):
+    outcome = run("drive", "stop", "6", "-q")
+    assert outcome.code == 1 and "drive 6 does not answer, still trying: use the emergency stop" in outcome.err
+
+
+def test_stop_all_tells_of_drives_only(run, node):
+    assert "begun again" not in run("drive", "stop", "all").err
+
+
 # --- moving -----------------------------------------------------------------------------------------------------------
 
 
@@ -164,7 +207,7 @@ def test_move_goes_there_and_leaves_the_drive_disabled(run, node):
     outcome = run("drive", "move", "101", "-1.5rev", "--velocity", "300rpm", "--acceleration", "20rev/s^2", "-y", "-q")
     assert (outcome.code, outcome.err) == (0, "")
     assert re.fullmatch(
-        r"node 101: at -1\.5\d* rev, SWITCH ON DISABLED, at rest after [\d.]+ s\n|.*-1\.49.*\n", outcome.out
+        r"node 101: at -1\.5\d* rev, SWITCH ON DISABLED, at rest \([\d.]+ s in all\)\n|.*-1\.49.*\n", outcome.out
     )
     assert node.motor.position == pytest.approx(-1.5, abs=0.01)
     assert node.pds.state is not ENABLED
@@ -450,10 +493,10 @@ def terminal():
 @on_terminal
 def test_it_asks_and_no_is_no(terminal):
     with terminal("drive", "move", "101", "2rev", "-i", "sim:stepim") as program:
-        program.wait_for(r"node 101 \(stepim\) on sim:stepim will be energised and move to 2rev.*\[y/N\]")
+        program.wait_for(r"node 101 \(stepim\) on sim:stepim will be energised and moved from 0 rev to 2 rev \(\+2 rev\) at [\d.]+ rpm \(its 6081h\).*\[y/N\]")
         program.type("\r")
         assert program.end() == 130
-        assert "OPERATION ENABLED" not in program.text
+        assert "OPERATION ENABLED" not in program.text and "Nothing was sent" in program.text
 
 
 @on_terminal

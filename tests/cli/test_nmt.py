@@ -53,6 +53,7 @@ def test_nobody_is_there(run, bus):
     outcome = run("nmt", "start", "all")
     assert outcome.code == 1
     assert "nobody told its state within 3 s" in outcome.err
+    assert "SDO-RESTARTED" not in run("nmt", "start", "5").err
     outcome = run("nmt", "start", "5", "-q")
     assert outcome.code == 1
     assert outcome.out == "node 5    told nothing within 3 s: it has no heartbeat, or is not there\n"
@@ -74,7 +75,11 @@ def test_a_slow_heartbeat_is_waited_for(run, bus):
     bus.attach(StepIM(101), "node 101")
     assert run("write", "101", "1017:00", "5000", "-q").code == 0
     assert run("nmt", "start", "101", "-q").code == 0
-    assert run("nmt", "preop", "101", "--wait", "500ms", "-q").code == 1, "that long and no longer"
+    outcome = run("nmt", "preop", "101", "--wait", "500ms", "-q")
+    assert outcome.code == 1, "that long and no longer"
+    assert outcome.out.endswith("within 0.5 s: its heartbeat has a period of 5000 ms (1017h), longer than that\n")
+    outcome = run("nmt", "start", "101", "--wait", "50ms", "-q")
+    assert outcome.out.endswith("within 0.05 s: its heartbeat has a period of 5000 ms (1017h), longer than that\n")
 
 
 def test_another_state_than_the_one_that_was_asked_for(run, bus):

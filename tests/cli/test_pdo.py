@@ -177,6 +177,31 @@ def test_map_empty(run, node):
     assert number(node, 0x1A00) == 0
 
 
+def test_off_and_on_as_it_was(run, node):
+    run("pdo", "map", "101", "rpdo", "2", "--off", "-q")
+    outcome = run("pdo", "send", "101", "rpdo", "2", "607A=1", "-i", "sim:stepim")
+    assert outcome.code == 2
+    assert "is switched off (bit 31 of 1401:01): `opendiag pdo map 101 rpdo 2 --on -i sim:stepim`" in outcome.err
+    assert "switch_on" not in outcome.err
+    outcome = run("pdo", "map", "101", "rpdo", "2", "--on", "-q")
+    assert outcome.out.startswith("wrote 1401:01 = 365h  CAN-ID 365h, switched on\n")
+
+
+def test_a_can_id_of_another_node_is_told(run, node):
+    outcome = run("pdo", "map", "101", "tpdo", "1", "--cob-id", "185")
+    assert outcome.code == 0
+    assert "CAN-ID 185h is that of TPDO1 of node 5 by default, if there is one: two senders of one" in outcome.err
+    outcome = run("pdo", "map", "101", "rpdo", "1", "--cob-id", "185")
+    assert "this node takes what node 5 sends." in outcome.err
+    assert "by default" not in run("pdo", "map", "101", "tpdo", "1", "--cob-id", "1E5").err
+
+
+def test_an_event_timer_that_the_inhibit_time_holds_back_is_told(run, node):
+    outcome = run("pdo", "map", "101", "tpdo", "1", "--event-timer", "20ms")
+    assert "The event timer of 20 ms is shorter than the inhibit time of 200 ms: TPDO1 comes no sooner" in outcome.err
+    assert "inhibit" not in run("pdo", "map", "101", "tpdo", "1", "--event-timer", "20ms", "--inhibit", "0").err
+
+
 def test_a_refused_step_is_named_and_put_back(run, node):
     outcome = run("pdo", "map", "101", "rpdo", "4", "6041", "-q")
     assert (outcome.code, outcome.out) == (4, "")
@@ -232,6 +257,27 @@ def test_why_as_json(run, node):
     assert finding["advice"] == "Map objects, as in `opendiag pdo map 101 tpdo 5 6041 6064`."
 
 
+def test_why_as_json_has_commands_for_the_interface(run, node):
+    found = json.loads(run("pdo", "why", "101", "tpdo", "1", "--json", "-q", "-i", "sim:stepim").out)
+    assert "`opendiag nmt start 101 -i sim:stepim`" in found["findings"][0]["advice"]
+
+
+def test_why_of_a_node_that_is_not_there_names_the_one_that_is(run, bus, node):
+    """It is heard only after the first attempt."""
+    assert run("write", "101", "1017:00", "2000", "-q").code == 0
+    bus.run_until(bus.now + 0.2)
+    outcome = run("pdo", "why", "5", "tpdo", "1", "-q")
+    assert "SDO-WRONG-NODE-ID" in outcome.out and "node 101 (heartbeat, PRE-OPERATIONAL)" in outcome.out
+    assert "SDO-BUS-EMPTY" not in outcome.out
+
+
+def test_frames_of_a_clash_are_not_called_its_own(run, bus, node):
+    bus.attach(Script(*((bus.now + n / 50, Frame(0x1E5, b"\x40\x02")) for n in range(1, 200))), "somebody")
+    outcome = run("pdo", "why", "101", "tpdo", "1", "-q")
+    assert "PDO-CLASH" in outcome.out
+    assert re.search(r"frames +BROKEN +\d+ with CAN-ID 1E5h in 1\.5 s, from all that have it\.", outcome.out)
+
+
 def test_why_of_an_rpdo(run, node):
     run(*START)
     outcome = run("pdo", "why", "101", "rpdo1", "-q")
@@ -260,7 +306,8 @@ def test_watch_shows_values_with_their_units(run, bus, node):
     assert len(lines) == 3
     for line in lines:
         assert re.fullmatch(
-            r" +\d+\.\d{3}  TPDO2   Position Actual Internal Value 0 counts  Velocity Actual Value .*", line
+            r" +\d+\.\d{3}  TPDO2   Position Actual Internal Value 0 counts \(= 0 rev\)  Velocity Actual Value .*",
+            line,
         )
 
 
@@ -274,6 +321,14 @@ def test_watch_as_json(run, bus, node):
     assert list(samples[0]) == ["time_s", "node", "pdo", "values", "raw", "flags"]
     assert samples[0]["values"] == {"Statusword": 0x240, "Modes of Operation Display": 4}
     assert (samples[0]["raw"], samples[0]["flags"]) == ("400204", [])
+
+
+def test_watch_says_at_the_end_how_many_came(run, bus, node):
+    run(*START)
+    run("pdo", "map", "101", "tpdo", "2", "--type", "1", "-q")
+    sync(bus)
+    outcome = run("pdo", "watch", "101", "tpdo", "2", "--count", "3")
+    assert re.search(r"^3 TPDO2 in 0\.\d s\.$", outcome.err, re.MULTILINE), outcome.err
 
 
 def test_watch_changes(run, bus, node):
@@ -306,7 +361,7 @@ def test_watch_starts_nothing_and_says_what_does(run, bus, node):
 def test_watch_of_a_short_pdo_says_so(run, bus, node):
     bus.attach(Script(*((bus.now + n / 10, Frame(0x1E5, b"\x40\x02")) for n in range(1, 50))), "somebody")
     outcome = run("pdo", "watch", "101", "tpdo", "1", "--count", "1", "-q")
-    assert outcome.out.endswith("  TPDO1   Statusword 0x0240  (pdo-too-short)\n")
+    assert outcome.out.endswith("  TPDO1   Statusword 0x0240 (SWITCH ON DISABLED)  (pdo-too-short)\n")
 
 
 # --- send -----------------------------------------------------------------------------------------------------------
@@ -318,7 +373,9 @@ def test_send_once(run, bus, node):
     bus.attach(heard, "listener")
     outcome = run("pdo", "send", "101", "rpdo", "1", "Controlword=6")
     assert outcome.code == 0
-    assert outcome.out == "RPDO1 sent on 265h: Controlword 6  Modes of Operation 4\n"
+    assert outcome.out == (
+        "RPDO1 sent on 265h: Controlword 0x0006 (shutdown)  Modes of Operation 4 (profile torque (tq))\n"
+    )
     assert outcome.err.endswith("RPDO1 of node 101 acts at the next SYNC (type 1).\n")
     run("pdo", "show", "101", "tpdo1", "-q")  # lets the bus run
     assert heard.data == [b"\x06\x00\x04"]
@@ -362,6 +419,20 @@ def test_send_says_that_the_node_does_not_take_it(run, node):
     assert "and takes no PDOs: `opendiag nmt start 101` starts it." in outcome.err
 
 
+def test_send_waits_for_the_heartbeat_of_a_node_that_told_nothing_yet(run, bus, node):
+    assert run("write", "101", "1017:00", "2000", "-q").code == 0
+    bus.run_until(bus.now + 1.0)
+    outcome = run("pdo", "send", "101", "rpdo", "1", "Controlword=6")
+    assert "and takes no PDOs: `opendiag nmt start 101` starts it." in outcome.err
+    bus.run_until(bus.now + 0.5)
+    outcome = run("pdo", "send", "101", "rpdo", "1", "Controlword=6", "--every", "100ms", "--for", "4s")
+    assert outcome.err.count("takes no PDOs") == 1
+
+
+def test_what_cannot_be_forced_here_is_not_said_to_be(run, node):
+    assert "forced" not in run("pdo", "send", "101", "rpdo", "1", "Controlword=70000").err
+
+
 # --- wrong calls ----------------------------------------------------------------------------------------------------
 
 
@@ -395,6 +466,10 @@ def test_send_says_that_the_node_does_not_take_it(run, node):
         ("why 101 tpdo 1 tpdo 2", "tpdo is too much: one PDO at a time"),
         ("watch 101 --count 0", "--count: 0 is not in the range"),
         ("send 101 tpdo 1 a=1", "a TPDO is sent by the node"),
+        ("send 101 rpdo 1", "say what to send, as in Controlword=0x0F"),
+        ("send 101 rpdo 1 Controlword=6 Controlword=7", "Controlword is given twice"),
+        ("send 101 rpdo 1 Controlword=6 6040=7", "Controlword (6040:00) is given twice, the second time as '6040'"),
+        ("map 101 tpdo 1 --on --off", "--on and --off: take one"),
         ("send 101 rpdo 1 Controlword", "'Controlword' gives no value: expected NAME=VALUE"),
         ("send 101 rpdo 1 Foo=1", "'Foo' is not in RPDO1 of node 101: mapped there is Controlword (6040:00), Modes of"),
         ("send 101 rpdo 1 Controlword=70000", "70000 is outside 0..65535 of UNSIGNED16; nothing was sent"),

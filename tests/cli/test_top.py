@@ -307,6 +307,15 @@ def test_polling_brings_what_no_pdo_has(run, bus):
     assert 0 < least <= most < 10
 
 
+@pytest.mark.parametrize("more", [("--poll",), ("--eds", "101=stepim")])
+def test_a_signal_is_named_as_the_node_names_it(run, bus, more):
+    """The StepIM has another object of that name than CiA 402."""
+    bus.attach(StepIM(101), "node 101")
+    outcome = run("top", "--once", "--json", "-q", "--signal", "101:Position Actual Internal Value", *more)
+    (shown,) = json.loads(outcome.out)["nodes"][0]["signals"]
+    assert (shown["index"], shown["name"]) == (0x6064, "Position Actual Internal Value")
+
+
 def test_polling_a_silent_node(run, bus):
     bus.attach(StepIM(101), "node 101")
     outcome = run("top", "--once", "-q", "--for", "4s", "--signal", "5:6041", "--poll", "500ms")
@@ -351,7 +360,8 @@ def test_pictures_in_a_pipe(run, bus):
         (("--poll",), "give a --signal"),
         (("--signal", "6064"), "expected a node and an object, as in 101:6064"),
         (("--signal", "200:6064"), "node-ID 200 is outside 1..127"),
-        (("--signal", "5:Stausword"), "'Statusword'"),
+        (("--signal", "5:Stausword", "--eds", "5=stepim"), "'Statusword'"),
+        (("--signal", "5:Target torque"), "what node 5 calls its objects is not known: give its --eds"),
         (("--signal", "5:6064", "--poll", "--listen-only"), "take one"),
         (("--once", "--count", "3"), "--once is one picture"),
         (("--every", "0"), "a time of 0 is none"),
