@@ -18,6 +18,7 @@ from opendiag.errors import (
     DictionaryError,
     DictionaryFileError,
     DictionaryFindings,
+    DriveClosed,
     DriveError,
     DriveFault,
     FollowingErrorTooLarge,
@@ -378,6 +379,13 @@ EXAMPLES = [
         DriveError,
         {"code": None, "text": "", "during": ""},
         ["drive 101: fault: unknown error"],
+    ),
+    (
+        DriveClosed(101),
+        RuntimeError,
+        DriveError,
+        {"node_id": 101},
+        ["drive 101: it was closed, so that nothing would bring it to rest: make another one; nothing was sent"],
     ),
     (
         NotEnabled(101, "SWITCHED ON"),

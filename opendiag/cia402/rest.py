@@ -79,9 +79,7 @@ class _Effort:
     told: list[NmtCommand] = field(default_factory=list)
 
 
-def bring_to_rest(
-    link: DriveLink, because: BaseException | None = None
-) -> Plan[tuple[bool, BaseException | None]]:
+def bring_to_rest(link: DriveLink, because: BaseException | None = None) -> Plan[tuple[bool, BaseException | None]]:
     """As `make_safe`; what was thrown in meanwhile comes out as the second value."""
     link.revoke()
     link.at_rest = None

@@ -143,6 +143,8 @@ class _Course:
     def _in_units(self, step: Step, error: OutsideLimits) -> str:
         """What was compared in counts is told in the unit that the step gives, or in the usual one."""
         quantity, key = _GIVEN_AS.get(error.what, ("", ""))
+        if not quantity:
+            return _text(error)
         if error.what == "velocity" and step.action == "velocity":
             key = ""
         amount = step.option(key, self._name) if key else step.values.get(self._name)

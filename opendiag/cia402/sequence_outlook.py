@@ -1,18 +1,28 @@
-"""What a single motion is about to do, in words, from where the drive is now: for the question before it. Only reads."""
+"""What a single motion is about to do, from where the drive is now: for the question before it. Only reads."""
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from opendiag.cia402.homing import method_text
+from opendiag.cia402.link import DriveLink
 from opendiag.cia402.objects import HOMING_METHOD, POSITION, PROFILE_VELOCITY
 from opendiag.cia402.path import ENERGISED
 from opendiag.cia402.sequence import Sequence, Step
 from opendiag.cia402.sequence_run import given
-from opendiag.cia402.sequence_timeline import AxisPlans
 from opendiag.cia402.units import Units
 from opendiag.services.plans import Plan
 
 
-def outlook(sequence: Sequence, name: str, plans: AxisPlans) -> Plan[str]:
+class HasDrive(Protocol):
+    """Plans of a drive."""
+
+    link: DriveLink
+
+    def units(self) -> Plan[Units]: ...
+
+
+def outlook(sequence: Sequence, name: str, plans: HasDrive) -> Plan[str]:
     """As in " and moved from 0 rev to 2.5 rev (+2.5 rev) at 600 rpm (its 6081h)"; "" where the first motion is none.
 
     For an axis of a sequence that was checked against it. Raise SdoTimeout.
@@ -30,7 +40,7 @@ def outlook(sequence: Sequence, name: str, plans: AxisPlans) -> Plan[str]:
     return (yield from _move(step, name, plans, units, at))
 
 
-def already_enabled(plans: AxisPlans) -> Plan[str]:
+def already_enabled(plans: HasDrive) -> Plan[str]:
     """Its state where somebody else has enabled it; "" where nobody has. Raise SdoTimeout."""
     link = plans.link
     yield from link.status()
@@ -53,7 +63,7 @@ def _shown(units: Units, quantity: str, counts: float, unit: str | None, sign: s
     return f"{units.from_device(quantity, counts, unit):{sign}.6g} {unit}"
 
 
-def _home(step: Step, name: str, plans: AxisPlans) -> Plan[str]:
+def _home(step: Step, name: str, plans: HasDrive) -> Plan[str]:
     amount = step.values.get(name)
     method = (yield from plans.link.read_if_there(HOMING_METHOD)) if amount is None else int(amount.value)
     if method is None:
@@ -62,8 +72,9 @@ def _home(step: Step, name: str, plans: AxisPlans) -> Plan[str]:
     return f" and search its home by method {method} ({method_text(method)}{whose})"
 
 
-def _move(step: Step, name: str, plans: AxisPlans, units: Units, at: int | None) -> Plan[str]:
+def _move(step: Step, name: str, plans: HasDrive, units: Units, at: int | None) -> Plan[str]:
     target = step.values[name]
+    assert target is not None
     counts = units.counts("position", given(target))
     distance: int | None = counts
     if step.action == "move":

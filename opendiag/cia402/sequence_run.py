@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from opendiag.cia402.objects import CURRENT, POSITION, TORQUE, VELOCITY
@@ -22,6 +23,8 @@ from opendiag.services.plans import Gather, Now, Plan, Sleep, Together
 
 #: Between two looks at enabled drives, while nothing else looks at them.
 _LOOK_S = 0.01
+#: A drive that did not confirm its rest when a step failed is tried again for so long at the end.
+_ONCE_MORE_S = 1.0
 #: Failures after which nothing goes on, whatever the sequence says: a limit, or the safety of a drive, is behind them.
 _ALWAYS_ENDS = (NotAtRest, BroughtToRest, LimitReached, AdapterError, PlanCancelled)
 _OBJECTS = {"position": POSITION, "velocity": VELOCITY, "current": CURRENT, "torque": TORQUE}
@@ -97,6 +100,12 @@ class SequenceRun:
         link = axis.link
         if not link.permitted and link.at_rest:
             return True
+        if not link.permitted and link.at_rest is False:  # all of it was tried a moment ago
+            usual, link.timing = link.timing, replace(link.timing, rest_s=_ONCE_MORE_S)
+            try:
+                return (yield from make_safe(link))
+            finally:
+                link.timing = usual
         if self._mode == "disable":
             try:
                 yield from axis.disable()

@@ -17,6 +17,22 @@ _LIKENESS = 0.6
 #: A file that makes more of itself than this (by its anchors) is no sequence.
 _MOST_NODES = 20_000
 _DEEPEST = 20
+WHOLE = "a sequence"
+#: Keys that stand in a step, and in nothing above it.
+BELONGS_TO_STEPS = frozenset(
+    (
+        "velocity",
+        "acceleration",
+        "deceleration",
+        "timeout",
+        "tolerance",
+        "within",
+        "for",
+        "speed",
+        "zero_speed",
+        "offset",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +163,12 @@ def only(node: Mapping, known: Iterable[str], problems: Problems, where: str) ->
     known = list(known)
     for key in node.pairs:
         if key not in known:
-            problems.add(node.line_of(key), f"{where} has no {key!r}{meant(key, known)}")
+            hint = (
+                f": indent {key!r} to make it part of the step above"
+                if where == WHOLE and key in BELONGS_TO_STEPS
+                else meant(key, known)
+            )
+            problems.add(node.line_of(key), f"{where} has no {key!r}{hint}")
 
 
 def texts(node: Node) -> Iterator[Text]:

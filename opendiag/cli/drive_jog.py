@@ -42,6 +42,7 @@ def jog(node: str, velocity: str, seconds: float | None, hold_s: float, **given:
 
     The drive is enabled while the key is held and disabled when it is let go. Some terminals repeat a held key only
     after half a second: --hold 700ms bridges that, and lets the motor run on as long when the key is let go.
+    Exit code 0 when a key or Ctrl-C ends that, and 130 when it ends --for before its time.
     """
     number = node_id(node)
     if seconds is not None:
@@ -80,12 +81,7 @@ def _by_hand(
     **given: Any,
 ) -> None:
     printer = output.Printer(live=True)
-    sequence = verb_sequence(
-        "jog",
-        number,
-        lambda name: (step("enable", name), step("velocity", name, amount_of(velocity)), step("disable", name)),
-        {"axis": axis, "units": units, **given},
-    )
+    sequence = _sequence(number, velocity, {"axis": axis, "units": units, **given})
     ended = ""
     with live.network(interface, eds, timeout_s=answer_s, quiet=quiet) as network:
         live.node(network, number, eds)
@@ -128,6 +124,17 @@ def _by_hand(
         sys.exit(EXIT_FINDINGS)
 
 
+def _sequence(number: int, velocity: str, given: dict[str, Any]) -> Sequence:
+    """What turning by hand comes to, as far as it can be checked beforehand."""
+    value = amount_of(velocity)
+    return verb_sequence(
+        "jog",
+        number,
+        lambda name: (step("enable", name), step("velocity", name, value), step("disable", name)),
+        given,
+    )
+
+
 def _place(drive: Drive) -> str:
     unit = drive.network.run(drive.plans.units()).default("position")
     return f"{drive.network.run(drive.plans.read('position')):.6g} {unit}"
@@ -135,8 +142,9 @@ def _place(drive: Drive) -> str:
 
 def _checked(drive: Drive, velocity: str, sequence: Sequence) -> int:
     """In counts. Raise click.UsageError for what does not fit, before anything is asked of anybody."""
+    axes: dict[str, Any] = dict.fromkeys(sequence.axes, drive.plans)
     try:
-        drive.network.run(check_sequence(sequence, {name: drive.plans for name in sequence.axes}))
+        drive.network.run(check_sequence(sequence, axes))
     except SequenceError as error:
         raise click.UsageError("\n".join(plain(error))) from None
     return drive.network.run(drive.plans.units()).counts("velocity", velocity)

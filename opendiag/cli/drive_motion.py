@@ -22,6 +22,7 @@ def enable(node: str, seconds: float | None, **given: Any) -> None:
     """Enable NODE and hold it, standing still, until a key, Ctrl-C or the time of --for; then disable it.
 
     Its state is shown meanwhile. A drive in a fault stays there: `drive reset` comes first.
+    Exit code 0 also when a key or Ctrl-C ends it; `drive move` and `drive home` have 130 then.
     """
     number = node_id(node)
     held = (1.0 if given["dry_run"] else FOR_EVER_S) if seconds is None else seconds

@@ -74,7 +74,7 @@ def stop(
         plans = [_stop_all(eds)] if everybody else [_stop(number, axis) for number in numbers]
         found: list[_Stopped] = network.run(_collected(plans))
         if everybody:  # of the many that are no drives and do not answer
-            network.oddities[:] = [each for each in network.oddities if each.code != "SDO-RESTARTED"]
+            network.oddities[:] = [each for each in network.oddities if each.finding.code != "SDO-RESTARTED"]
     printer = output.Printer(live=True)
     for each in found:
         _print(each, printer, as_json)

@@ -20,7 +20,7 @@ from opendiag.cia402.units import Units
 from opendiag.cli import EXIT_BUS, EXIT_FINDINGS, EXIT_INTERRUPTED, EXIT_SDO, live, output
 from opendiag.cli.drive_arguments import ask, check_can_ask, limits_of
 from opendiag.cli.drive_console import Console
-from opendiag.cli.drive_words import assumed_units, command_line_words, prospect
+from opendiag.cli.drive_words import assumed_units, command_line_words, prospect, tell_silence
 from opendiag.cli.options import EdsChoice
 from opendiag.cli.sequence_report import check_formats, write_report
 from opendiag.errors import AdapterError, DriveError, OpenDiagError, SdoError, SequenceError
@@ -76,7 +76,7 @@ def perform(
     stopping_is_ok: bool = False,
     show_steps: bool = False,
 ) -> None:
-    """Carry it out; ``what`` completes the question; None: as its one motion will be. Exits with the code of the house."""
+    """Carry it out; ``what`` completes the question, None: its one motion does. Exits with the code of the house."""
     check_formats(reports)
     if not dry_run:
         check_can_ask(yes, verb)
@@ -145,6 +145,8 @@ def ended_by(interruption: KeyboardInterrupt) -> str:
 def _run(runner: SequenceRunner) -> tuple[str, OpenDiagError | None]:
     """How it was interrupted ("": not at all), and what ended it besides a failed step."""
     console = Console(lambda: bottom_line(runner.drives, runner.timeline))
+    for drive in runner.drives.values():
+        drive.network.begin(tell_silence(drive.link, lambda: runner.timeline.over))
     try:
         with console:
             runner.run()

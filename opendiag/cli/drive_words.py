@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from opendiag.cia402.link import DriveLink
 from opendiag.cia402.sequence import ACTIONS, Amount, Sequence
 from opendiag.cia402.sequence_outlook import already_enabled, outlook
 from opendiag.cia402.units import Units
+from opendiag.cli import output
+from opendiag.services.plans import Now, Plan, Sleep
 
 if TYPE_CHECKING:
     from opendiag.master.drive import Drive
 
+#: A drive that has not answered for so long while it is stopped is told; and how often that is looked at.
+SILENT_S, _LOOK_S = 0.8, 0.02
 _QUANTITIES = ("position", "velocity", "acceleration", "torque", "current")
 _LIMIT = re.compile(r"\b(position|velocity|current)\b([^;]*?), which this script set as its limit")
 _LIMITS_OF = re.compile(r"limits of node \d+(?: axis \d+)?: (position|velocity|current): ")
@@ -35,6 +40,20 @@ def prospect(sequence: Sequence, drives: Mapping[str, Drive], what: str | None) 
         if state:
             warnings.append(f"; {name} is {state} already: somebody else controls it")
     return (told or "") + "".join(warnings)
+
+
+def tell_silence(link: DriveLink, over: Callable[[], bool]) -> Plan[None]:
+    """A note, once, about a drive that was enabled and does not answer while it is stopped. Runs beside that."""
+    enabled, since = False, None
+    while not over():
+        now: float = yield Now()
+        enabled = enabled or link.permitted
+        stopping = enabled and not link.permitted and link.at_rest is None
+        since = None if not stopping else now if since is None else since
+        if since is not None and now - since >= SILENT_S and link.status_at < since:
+            output.note(f"drive {link.node_id} does not answer, still trying: use the emergency stop")
+            return
+        yield Sleep(_LOOK_S)
 
 
 def assumed_units(sequence: Sequence, drives: Mapping[str, Drive]) -> Iterator[str]:

@@ -72,11 +72,7 @@ def send(
     given = _split(words)
     with live.network(interface, eds, timeout_s=timeout_s, unconfirmed=True, quiet=quiet) as network:
         rpdo = live.node(network, number, eds).pdo.rpdo(pdo_number)
-        if rpdo.parameters.cob.bit_31:
-            where = object_text(rpdo.known.communication, COB_ID)
-            advice = f"`opendiag pdo map {number} rpdo {pdo_number} --on` switches it on"
-            said = f"{rpdo.text} is switched off (bit 31 of {where}): {advice}"
-            raise click.UsageError(with_interface(said, interface))
+        _check_on(rpdo, interface)
         values = _values(rpdo, given)
         if len(values) < len([row for row in rpdo.show() if row.name != "dummy"]):
             rpdo.load()
@@ -101,6 +97,15 @@ def send(
     if isinstance(rpdo.failure, AdapterError):
         output.note(f"opendiag: {rpdo.failure}")
         sys.exit(EXIT_BUS)
+
+
+def _check_on(rpdo: Rpdo, interface: str | None) -> None:
+    """Raise click.UsageError."""
+    if not rpdo.parameters.cob.bit_31:
+        return
+    where = object_text(rpdo.known.communication, COB_ID)
+    advice = f"`opendiag pdo map {rpdo.node.node_id} rpdo {rpdo.number} --on` switches it on"
+    raise click.UsageError(with_interface(f"{rpdo.text} is switched off (bit 31 of {where}): {advice}", interface))
 
 
 def _split(words: list[str]) -> dict[str, str]:

@@ -59,9 +59,9 @@ def command(
 ) -> None:
     """Show load, errors and all nodes of a bus on one screen, until q or Ctrl-C. Sends nothing, except with --poll.
 
-    frames/s: in the last second. HB ms: least and most time between two heartbeats. SDO ms: between request and answer, ours or those of other
-    masters. TEC, REC: error counters of the adapter. Names need --eds, or somebody who reads the identity of the nodes.
-    In a pipe: a picture every second, as text or JSON.
+    frames/s: in the last second. HB ms: least and most time between two heartbeats. SDO ms: between request and
+    answer, ours or those of other masters. TEC, REC: error counters of the adapter. Names need --eds, or
+    somebody who reads the identity of the nodes. In a pipe: a picture every second, as text or JSON.
     """
     if once and (count or every_s):
         raise click.UsageError("--once is one picture: --count and --every do not go with it")

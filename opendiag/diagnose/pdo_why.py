@@ -28,7 +28,7 @@ from dataclasses import replace
 from opendiag.diagnose import pdo_why_causes as causes
 from opendiag.diagnose import pdo_why_codes as codes
 from opendiag.diagnose import pdo_why_traffic as traffic
-from opendiag.diagnose.codes import BUS_EMPTY
+from opendiag.diagnose.codes import BUS_EMPTY, NODE_ABSENT
 from opendiag.diagnose.pdo_why_facts import PdoFacts, Told, default_cob, objects_text, own_frames, told_state
 from opendiag.diagnose.pdo_why_report import PdoReport, report, unreachable
 from opendiag.diagnose.sdo_watch import key_of
@@ -159,7 +159,7 @@ class _Examination:
         except SdoError as error:
             if (yield from self._is_stopped()):
                 return self._stopped()
-            if any(finding.code == BUS_EMPTY for finding in error.why) and f.watch.last_at is not None:
+            if any(each.code in (BUS_EMPTY, NODE_ABSENT) for each in error.why) and f.watch.heard_nodes():
                 error = yield from self._once_more(error)  # others were heard meanwhile: the bus is not empty
             if not error.why:
                 raise error

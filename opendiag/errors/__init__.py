@@ -32,6 +32,7 @@
     │   ├── StateNotReached (TimeoutError)     a state of the drive did not come
     │   ├── DriveFault                         the drive is in a fault: error code and text
     │   ├── NotEnabled (RuntimeError)          a motion of a drive that is not enabled, or no longer
+    │   ├── DriveClosed (RuntimeError)         the block of the drive was left; nothing was sent
     │   ├── NotPermitted (RuntimeError)        a controlword that nobody asked for; it was not sent
     │   ├── ModeRefused                        the drive does not take a mode of operation
     │   ├── OutsideLimits (ValueError)         a target that a limit forbids; nothing was sent
@@ -70,6 +71,7 @@ from opendiag.errors.calls import (
 )
 from opendiag.errors.drives import (
     BroughtToRest,
+    DriveClosed,
     DriveError,
     DriveFault,
     FollowingErrorTooLarge,
@@ -121,6 +123,7 @@ __all__ = [
     "DictionaryError",
     "DictionaryFileError",
     "DictionaryFindings",
+    "DriveClosed",
     "DriveError",
     "DriveFault",
     "FollowingErrorTooLarge",

@@ -94,6 +94,14 @@ class NotEnabled(DriveError, RuntimeError):
         return f"it is not enabled but in {self.state}: enable() comes first"
 
 
+class DriveClosed(DriveError, RuntimeError):
+    """The block of the drive was left, or it was closed: nobody would bring it to rest any more. Nothing was sent."""
+
+    @property
+    def summary(self) -> str:
+        return "it was closed, so that nothing would bring it to rest: make another one; nothing was sent"
+
+
 class NotPermitted(DriveError, RuntimeError):
     """A controlword that would energise the drive, where nobody asked for that, or a stop came. It was not sent."""
 

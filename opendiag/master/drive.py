@@ -11,6 +11,7 @@ from opendiag.cia402.cyclic_report import CyclicReport
 from opendiag.cia402.io_plans import Inputs
 from opendiag.cia402.limits import Limits
 from opendiag.cia402.link import DriveLink, Timing
+from opendiag.cia402.objects import STATUSWORD
 from opendiag.cia402.path import Target
 from opendiag.cia402.quirks import WELL_BEHAVED, DriveQuirks, quirks_of
 from opendiag.cia402.states import PdsState
@@ -20,10 +21,13 @@ from opendiag.diagnose.drive_why import explain, why_not
 from opendiag.errors import (
     AdapterError,
     BroughtToRest,
+    DriveClosed,
     DriveError,
     LimitReached,
     NotPermitted,
     OutsideLimits,
+    SdoAborted,
+    SdoTimeout,
     UnknownTarget,
 )
 from opendiag.findings import Finding
@@ -33,6 +37,7 @@ from opendiag.master.drive_keeper import GuardSettings
 from opendiag.master.drive_plans import Amount, DrivePlans, DriveStatus, UnitsGiven
 from opendiag.master.drive_watch import DriveWatch
 from opendiag.services.plans import Plan
+from opendiag.wire.sdo_abort import SdoAbortCode
 
 if TYPE_CHECKING:
     from opendiag.master.network import Network
@@ -84,6 +89,8 @@ class Drive:
     ) -> None:
         self.network = network
         self.node = network[node_id]
+        self.closed = False
+        self._axis_seen = not axis
         self._quirks = quirks
         self._also_close = also_close
         self.link = DriveLink(
@@ -102,6 +109,8 @@ class Drive:
             limits=limits,
             set_up=self.guard.set_up,
             product_code=lambda: self.node.identity.product_code,
+            identified=lambda: not self.node.needs_identity,
+            check_open=self.check_open,
         )
         self.watch = DriveWatch(self.guard, self.plans)
         self.guard.look_now = self.watch.look_now
@@ -121,6 +130,7 @@ class Drive:
     # --- the block ---
 
     def __enter__(self) -> Drive:
+        self.closed = False
         return self
 
     def __exit__(
@@ -136,8 +146,14 @@ class Drive:
         try:
             release((self.guard,), error)
         finally:
+            self.closed = True
             if self._also_close is not None:
                 self._also_close.close()
+
+    def check_open(self) -> None:
+        """Raise DriveClosed."""
+        if self.closed:
+            raise DriveClosed(self.node_id)
 
     def alive(self) -> None:
         """Tell the watchdog that the script is alive. Raise what has stopped the drive meanwhile."""
@@ -173,11 +189,26 @@ class Drive:
         self.link.vendor_id = identity.vendor_id
         if self._quirks is None:
             self.link.quirks = quirks_of(identity.vendor_id, identity.product_code)
+        self._check_axis()
+
+    def _check_axis(self) -> None:
+        """Nothing is written to an axis that the drive does not have, and its node is not stopped for it."""
+        if self._axis_seen:
+            return
+        try:
+            self.node.upload(self.link.index(STATUSWORD))
+        except SdoAborted as error:
+            if error.code == SdoAbortCode.NO_SUCH_OBJECT:
+                raise UnknownTarget(self.node_id, "axis", str(self.link.axis), ("0",)) from error
+        except (SdoTimeout, AdapterError):
+            return
+        self._axis_seen = True
 
     # --- state ---
 
     def prepare(self) -> None:
         """What comes before any enabling: who is it, and from now on it is brought to rest. Nothing is energised."""
+        self.check_open()
         self.know()
         self.guard.arm()
 
@@ -186,7 +217,11 @@ class Drive:
         self.watch.begin()
 
     def enable(self) -> None:
-        """To OPERATION ENABLED, standing still. A drive in a fault needs `reset` first."""
+        """To OPERATION ENABLED, standing still. A drive in a fault needs `reset` first.
+
+        One in a torque mode, or in none, would not hold: unless `set_mode` has asked for it, it is put in profile
+        position first; where the drive has no such mode, a warning is logged.
+        """
         self.guard.check()
         self.prepare()
         self.run(self.plans.enable())
@@ -194,6 +229,7 @@ class Drive:
 
     def disable(self) -> None:
         """To SWITCH ON DISABLED, with the ramp of 605Ch. It is sent whatever is still to be told."""
+        self._check_axis()
         self.guard.run(self.plans.disable(), at_once=True)
 
     def quick_stop(self) -> PdsState:
@@ -201,6 +237,7 @@ class Drive:
 
         It is sent whatever is still to be told.
         """
+        self._check_axis()
         return self.guard.run(self.plans.quick_stop(), at_once=True)
 
     def halt(self) -> None:

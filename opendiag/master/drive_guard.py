@@ -31,7 +31,7 @@ from opendiag.master.events import AdapterLost, EventHub, EventStream
 from opendiag.master.plan_runner import RunningPlan, finish
 from opendiag.services.emcy import EmcyReceived
 from opendiag.services.heartbeat import BootedUp, NodeLost, StateChanged
-from opendiag.services.plans import Plan, Send
+from opendiag.services.plans import Now, Plan, Send
 from opendiag.wire.nmt import NmtCommand, NmtMessage, NmtState
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _LOG = logging.getLogger("opendiag")
 _HEARD = (NodeLost, BootedUp, StateChanged, EmcyReceived, AdapterLost, CycleStopped)
-_ANSWERS = 0x580
+_ANSWERS, _CONSUMED = 0x580, 0x1016
+#: So long after a rest of ours its heartbeat may tell the state that the rest has put it in.
+_ECHO_S = 0.3
 
 
 class _Heard(EventStream):
@@ -90,6 +92,7 @@ class DriveGuard:
         self._beat: int | None = None
         self._supervising = False
         self._stopped = False
+        self._rested_at = float("-inf")
         self.answered_at = float("-inf")
 
     # --- calls of the script ---
@@ -100,6 +103,11 @@ class DriveGuard:
         if self._process != os.getpid():
             return False  # a copy of the process that has
         return self._armed or self.link.permitted or energises(self.link.controlword)
+
+    @property
+    def resting(self) -> bool:
+        """Is it being stopped just now?"""
+        return self.link.hurry or (self._rest is not None and not self._rest.done)
 
     def run(self, plan: Plan[T], others: tuple[DriveGuard, ...] = (), at_once: bool = False) -> T:
         """Run a plan of the drive, and of ``others`` beside it; what stops one of them is raised here.
@@ -193,9 +201,18 @@ class DriveGuard:
             if self.network.monitor.given(self.link.node_id) is None:
                 self._supervising = True
                 self.network.monitor.supervise(self.link.node_id, self.settings.lost_s)
+            self._forget_own_entry()
             for text in self.own.missing:
                 _LOG.warning("drive %d has no guard of its own against a dead computer: %s", self.link.node_id, text)
             self._complete = True
+
+    def _forget_own_entry(self) -> None:
+        """An entry of 1016h that a killed run has left is no setting to put back: it would stop the drive later."""
+        left = ((self._beat or 0) << 16) | (round(self.settings.allowed_s * 1000) if self.settings else 0)
+        self.own.before[:] = [
+            (index, subindex, 0 if index == _CONSUMED and value == left else value)
+            for index, subindex, value in self.own.before
+        ]
 
     def begin_rest(self) -> None:
         """Quick stop, then disable, while whoever called goes on."""
@@ -254,6 +271,7 @@ class DriveGuard:
         if self._stopped:  # it answers no SDO: PRE-OPERATIONAL energises nothing, and hears us
             yield Send(Frame(0, NmtMessage(NmtCommand.ENTER_PRE_OPERATIONAL, self.link.node_id).encode()))
         at_rest = yield from make_safe(self.link)
+        self._rested_at = yield Now()
         if error is not None:
             error.at_rest = at_rest
         if not at_rest:
@@ -363,9 +381,8 @@ class DriveGuard:
         """A drive that is stopped answers no SDO; one that falls back hears no PDO. Our own rest told one of both."""
         self._stopped = event.state is NmtState.STOPPED
         fell_back = event.state is NmtState.PRE_OPERATIONAL and event.before is NmtState.OPERATIONAL
-        if self.link.permitted and (self._stopped or fell_back) and event.at >= self._leave_at:
-            name = event.state.name.replace("_", "-")
-            self.trip(BroughtToRest(self.link.node_id, f"it says that it is {name}"))
+        if self.link.permitted and (self._stopped or fell_back) and event.at >= self._rested_at + _ECHO_S:
+            self.trip(BroughtToRest(self.link.node_id, f"it says that it is {event.state.text}"))
 
     def _bus_lost(self, event: AdapterLost) -> None:
         self.link.revoke()

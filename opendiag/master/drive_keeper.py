@@ -68,6 +68,10 @@ class DriveKeeper:
     def busy(self) -> bool:
         return self.resting > 0 or self.network.pump.owned
 
+    @property
+    def stopping(self) -> bool:
+        return any(guard.resting for guard in self.guards)
+
     def begin_rest(self, cause: str) -> None:
         for guard in self.guards:
             guard.begin_rest()

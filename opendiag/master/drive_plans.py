@@ -26,7 +26,8 @@ from opendiag.cia402.objects import CURRENT, ERROR_CODE, MODE_DISPLAY, POSITION,
 from opendiag.cia402.states import PdsState
 from opendiag.cia402.units import Units, units_of
 from opendiag.cia402.words import statusword_text
-from opendiag.errors import MotionTimeout, SdoAborted
+from opendiag.errors import ModeRefused, MotionTimeout, OutsideLimits, SdoAborted
+from opendiag.master.drive_holding import hold
 from opendiag.services.emcy import emcy_text
 from opendiag.services.plans import Now, Plan, Sleep
 
@@ -74,29 +75,40 @@ class DrivePlans:
         limits: Limits | Mapping[str, Any] | None,
         set_up: Callable[[], Plan[None]],
         product_code: Callable[[], int | None],
+        identified: Callable[[], bool] = lambda: True,
+        check_open: Callable[[], None] = lambda: None,
     ) -> None:
         self.link = link
         self.limits = Limits.of(limits)
         self.moving_since: float | None = None
         self.waited = True
+        self._asked_mode: int | None = None
         self._units = None if units is None else Units.of(units, link.node_id)
         self._set_up = set_up
         self._product_code = product_code
+        self._identified = identified
+        self._check_open = check_open
         self._script_limits: ScriptLimits | None = None
 
     # --- units and limits ---
 
     def units(self) -> Plan[Units]:
         """Read from the drive once, unless they were given. Raise SdoTimeout, AdapterError."""
-        if self._units is None:
-            self._units = yield from units_of(self.link, self._product_code())
-        return self._units
+        if self._units is not None:
+            return self._units
+        units = yield from units_of(self.link, self._product_code())
+        if self._identified():  # else what numbers mean would stay that of an unknown drive
+            self._units = units
+        return units
 
     def script_limits(self) -> Plan[ScriptLimits]:
         """Those of the script in the drive's counts. Raise UnknownTarget, ValueError."""
-        if self._script_limits is None:
-            self._script_limits = self.limits.in_device_units((yield from self.units()))
-        return self._script_limits
+        if self._script_limits is not None:
+            return self._script_limits
+        limits = self.limits.in_device_units((yield from self.units()))
+        if self._units is not None:
+            self._script_limits = limits
+        return limits
 
     def forget(self) -> None:
         """Other units or limits from now on."""
@@ -117,6 +129,9 @@ class DrivePlans:
         return counts
 
     def _profile(self, velocity: Amount | None, acceleration: Amount | None, deceleration: Amount | None) -> Plan[Any]:
+        for what, given in (("velocity", velocity), ("acceleration", acceleration), ("deceleration", deceleration)):
+            if given is not None and (Units.parse(given).value if isinstance(given, str) else given) < 0:
+                raise OutsideLimits(self.link.node_id, what, str(given), "0 and more", "as it is a magnitude")
         fast = yield from self._amount("velocity", velocity)
         speeding = yield from self._amount("acceleration", acceleration)
         slowing = yield from self._amount("acceleration", deceleration)
@@ -131,8 +146,10 @@ class DrivePlans:
     # --- state ---
 
     def enable(self) -> Plan[None]:
+        self._check_open()
         yield from self.script_limits()  # limits that mean nothing are no limits
         yield from self._set_up()
+        yield from hold(self.link, self._asked_mode)
         yield from power.enable(self.link)
 
     def disable(self) -> Plan[None]:
@@ -151,11 +168,26 @@ class DrivePlans:
         yield from power.reset_fault(self.link)
 
     def set_mode(self, mode: int | str) -> Plan[int]:
+        """One that the drive refuses leaves it as it is: enabled, in its old mode. Raise UnknownTarget, ModeRefused."""
         wanted = parse_mode(self.link.node_id, mode)
         if self.link.permitted:
-            yield from motion.safely(self.link, motion.enter_mode(self.link, wanted))
-            return wanted
-        return (yield from set_mode(self.link, wanted))
+            refused = yield from motion.safely(self.link, self._enter(wanted))
+            if refused is not None:
+                raise refused
+        else:
+            yield from set_mode(self.link, wanted)
+        self._asked_mode = wanted
+        return wanted
+
+    def _enter(self, wanted: int) -> Plan[ModeRefused | None]:
+        """Gives the refusal of a drive that took nothing."""
+        try:
+            yield from motion.enter_mode(self.link, wanted)
+        except ModeRefused as error:
+            if error.shown is not None:
+                raise
+            return error
+        return None
 
     def status(self) -> Plan[DriveStatus]:
         link = self.link
@@ -189,6 +221,7 @@ class DrivePlans:
 
     def _moving(self, plan: Plan[int], ends: bool) -> Plan[int]:
         """``ends``: the motion is over when the plan is."""
+        self._check_open()
         self.moving_since, self.waited = (yield Now()), True
         try:
             result = yield from plan

@@ -42,6 +42,10 @@ class Restable(Protocol):
     def busy(self) -> bool:
         """Would an exception in the main thread do harm now?"""
 
+    @property
+    def stopping(self) -> bool:
+        """Is one of them being brought to rest, whoever has begun that?"""
+
 
 class SignalWatch:
     """There is one in the process. Handlers are there only while something is registered, and call those from before.
@@ -57,6 +61,7 @@ class SignalWatch:
         self._late: dict[int, Any] = {}
         self._socket: socket.socket | None = None
         self._woken = False
+        self._acted = False
         self._exit_hook = False
         self._process = os.getpid()
 
@@ -106,6 +111,7 @@ class SignalWatch:
             return
         if self._socket is not None:
             return
+        self._acted = False
         reading, self._socket = socket.socketpair()
         self._socket.setblocking(False)
         threading.Thread(target=self._watch, args=(reading,), name="opendiag signals", daemon=True).start()
@@ -140,10 +146,12 @@ class SignalWatch:
         """In the main thread, anywhere: nothing may be waited for here."""
         self._tell(number)
         before = self._before.get(number, signal.SIG_DFL)
-        if any(drives.busy for drives in self._registered) or _in_between(frame):
+        again = self._acted and any(drives.stopping for drives in self._registered)
+        if again or any(drives.busy for drives in self._registered) or _in_between(frame):
             self._pending[number] = before  # the thread comes back to it
             return
         self._pending.pop(number, None)
+        self._acted = True  # the next one waits for the end of the rest that this one has begun
         _act(number, frame, before)
 
     def deliver(self) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: A drive that cannot be looked at for so long, in seconds, is brought to rest.
 _BLIND_S = 0.5
+#: One with mates that answers no SDO for so long, whoever asked: they are not to wait for time-outs of calls.
+_SILENT_S = 0.35
 _FAULTS = (PdsState.FAULT, PdsState.FAULT_REACTION_ACTIVE)
 
 
@@ -42,6 +44,8 @@ class DriveWatch:
         if self._watching != stops and (self._plans.limits or self._guard.mates):
             self._watching = stops
             self._guard.network.begin(self._watch(stops))
+            if self._guard.mates:
+                self._guard.network.begin(self._listen(stops))
 
     def look_now(self) -> None:
         """Something happened. Call it with the pump's lock held."""
@@ -57,6 +61,16 @@ class DriveWatch:
         while self._enabled(stops):
             yield from self._look(stops)
             yield Sleep(self.every_s)
+
+    def _listen(self, stops: int) -> Plan[None]:
+        """Looks wait behind transfers of the script, which are tried for longer than the mates may go on."""
+        began = yield Now()
+        while self._enabled(stops):
+            yield Sleep(max(_SILENT_S / 8, self.every_s))
+            heard = max(began, self._guard.answered_at, self._link.status_at, self._seen_at)
+            if (yield Now()) - heard >= _SILENT_S and self._enabled(stops):
+                cause = f"it could not be looked at for {_SILENT_S:g} s: it answers no SDO"
+                self._guard.trip(BroughtToRest(self._link.node_id, cause))
 
     def _look(self, stops: int, fresh: bool = False) -> Plan[None]:
         try:

@@ -49,6 +49,8 @@ class Axes:
         return self._drives[place]
 
     def __enter__(self) -> Axes:
+        for drive in self._drives:
+            drive.closed = False
         return self
 
     def __exit__(
@@ -61,6 +63,8 @@ class Axes:
         try:
             release(tuple(drive.guard for drive in self._drives), error)
         finally:
+            for drive in self._drives:
+                drive.closed = True
             if self._also_close is not None:
                 self._also_close.close()
 

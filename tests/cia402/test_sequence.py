@@ -252,3 +252,8 @@ def test_any_value_of_a_step_is_read_or_refused(action, value):
         parse_sequence(yaml.safe_dump(content))
     except SequenceError as error:
         assert all(line is None or line >= 1 for line, _ in error.problems)
+
+
+def test_a_key_of_a_step_that_is_not_indented_is_told_so():
+    with pytest.raises(SequenceError, match="indent 'velocity' to make it part of the step above"):
+        parse_sequence("node: 101\nsteps:\n  - enable\n  - move: 2 rev\nvelocity: 300 rpm\n", "turn.yaml")

@@ -493,7 +493,10 @@ def terminal():
 @on_terminal
 def test_it_asks_and_no_is_no(terminal):
     with terminal("drive", "move", "101", "2rev", "-i", "sim:stepim") as program:
-        program.wait_for(r"node 101 \(stepim\) on sim:stepim will be energised and moved from 0 rev to 2 rev \(\+2 rev\) at [\d.]+ rpm \(its 6081h\).*\[y/N\]")
+        program.wait_for(
+            r"node 101 \(stepim\) on sim:stepim will be energised and moved from 0 rev to 2 rev \(\+2 rev\) "
+            r"at [\d.]+ rpm \(its 6081h\).*\[y/N\]"
+        )
         program.type("\r")
         assert program.end() == 130
         assert "OPERATION ENABLED" not in program.text and "Nothing was sent" in program.text

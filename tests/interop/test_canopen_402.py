@@ -41,7 +41,7 @@ def client(channel: str) -> Iterator[canopen.Network]:
 
 @pytest.fixture(params=["servo", "stepim"])
 def drive(request: pytest.FixtureRequest, run_devices: Callable[..., DeviceRunner]) -> SimDrive:
-    """Ours, running in a thread. `canopen` takes a TPDO for periodic once it has come twice: so it has an event timer."""
+    """Ours, in a thread. `canopen` takes a TPDO for periodic once it has come twice: so it has an event timer."""
     made = SimDrive(servo_dictionary(), NODE) if request.param == "servo" else StepIM(NODE)
     for number in range(4):
         made.store.set(0x1400 + number, 2, 255)

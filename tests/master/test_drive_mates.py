@@ -22,7 +22,8 @@ steps:
 
 
 def nmt(scene, command):
-    scene.observer.send(Frame(0, NmtMessage(command, 101).encode()))
+    """As a frame for `At` to send: the bus may be in the middle of a step."""
+    return [Frame(0, NmtMessage(command, 101).encode())]
 
 
 def silence(scene, command=None):
@@ -49,20 +50,21 @@ class At:
     """A machine of the bus that does something once."""
 
     def __init__(self, at, action):
-        self.at, self.action = at, action
+        self.at, self.action, self.frames = at, action, []
 
     def receive(self, frame, now): ...
 
     def tick(self, now):
         if self.at is not None and now >= self.at:
             self.at = None
-            self.action()
+            self.frames = self.action() or []
 
     def deadline(self):
         return self.at
 
     def frames_to_send(self):
-        return []
+        frames, self.frames = self.frames, []
+        return frames
 
     def events(self):
         return []
@@ -134,7 +136,7 @@ def test_a_drive_alone_that_says_so_is_stopped_too(way):
 
 def test_a_drive_that_works_in_pre_operational_goes_on_there():
     with Scene(1) as scene:
-        nmt(scene, NmtCommand.ENTER_PRE_OPERATIONAL)
+        scene.observer.send(*nmt(scene, NmtCommand.ENTER_PRE_OPERATIONAL))
         scene.drives[0].store.set(0x1017, 0, 0)
         with scene.network.drive(101) as axis:
             axis.enable()
@@ -158,9 +160,9 @@ def test_what_our_own_rest_has_told_it_stops_nothing_later():
 
 def test_the_next_call_tells_which_state_it_was():
     with Scene(1) as scene, scene.network.drive(101) as axis:
-        nmt(scene, NmtCommand.START)
+        scene.observer.send(*nmt(scene, NmtCommand.START))
         axis.enable()
-        nmt(scene, NmtCommand.STOP)
+        scene.observer.send(*nmt(scene, NmtCommand.STOP))
         scene.network.sleep(1)
         with pytest.raises(BroughtToRest, match="STOPPED"):
             axis.move_to(1)
