@@ -232,10 +232,10 @@ class SequenceRun:
     def _hold(self, seconds: float) -> Plan[None]:
         """Time passes; what is enabled has to stay so. Raise DriveFault, NotEnabled."""
         until = (yield Now()) + seconds
+        held = [axis for axis in self._axes.values() if axis.link.permitted]
         while True:
-            for axis in self._axes.values():
-                if axis.link.permitted:
-                    yield from axis.link.check_enabled("the sequence was waiting")
+            for axis in held:  # also one that somebody has brought to rest meanwhile: nobody is to wait for it
+                yield from axis.link.check_enabled("the sequence was waiting")
             left = until - (yield Now())
             if left <= 0:
                 return

@@ -162,7 +162,7 @@ REFUSED = [
     (("home", "101", "--method", "37"), "homing method 37"),
     (("move", "101", "1rev", "--limit-position", "5rev..9rev"), "--limit-position: it is at 0 rev now"),
     (("move", "101", "1rev", "--limit-position", "5rev..-9rev"), "5rev is not below -9rev"),
-    (("move", "101", "1rev", "--axis", "1"), "no axis 1"),
+    (("move", "101", "1rev", "--axis", "1"), "no axis '?1'?"),
     (("move", "101", "7rev", "--limit-position", "-1rev..5rev"), "by --limit-position"),
     (("move", "101", "1e12rev"), r"1e\+12 rev is outside .* rev,"),
 ]
@@ -517,7 +517,7 @@ def test_enable_shows_the_state_and_ends_well(terminal):
     with terminal("drive", "enable", "101", "-q") as program:
         program.wait_for(r"\[y/N\]")
         program.type("y\r")
-        program.wait_for("OPERATION ENABLED .*Space or Ctrl-C stops")
+        program.wait_for("OPERATION ENABLED .*Space or Ctrl-C stops.*OPERATION ENABLED .*stops")
         program.type(" ")
         assert program.end() == 0
     assert "SWITCH ON DISABLED, at rest" in program.text

@@ -42,7 +42,7 @@ import signal, sys, time
 import opendiag
 from opendiag.master.drive_keeper import GuardSettings
 GUARD = GuardSettings(period_s=0.02, allowed_s=0.5)
-PATIENT = GuardSettings(period_s=0.02, allowed_s=20)  # it is the script that stops the drive
+PATIENT = GuardSettings(period_s=0.02, allowed_s=20, lost_s=20)  # it is the script that stops the drive
 def running(axis):
     axis.enable()
     axis.run_at(600, "rpm", acceleration="6000 rpm/s")
