@@ -26,6 +26,8 @@ _LOOK_S = 0.01
 #: A drive that did not confirm its rest when a step failed is tried again for so long at the end.
 _ONCE_MORE_S = 1.0
 #: Failures after which nothing goes on, whatever the sequence says: a limit, or the safety of a drive, is behind them.
+#: A waiting step ends by itself this long after its drive was brought to rest, should nothing else have ended it.
+_TOLD_S = 2.0
 _ALWAYS_ENDS = (NotAtRest, BroughtToRest, LimitReached, AdapterError, PlanCancelled)
 _OBJECTS = {"position": POSITION, "velocity": VELOCITY, "current": CURRENT, "torque": TORQUE}
 
@@ -233,9 +235,14 @@ class SequenceRun:
         """Time passes; what is enabled has to stay so. Raise DriveFault, NotEnabled."""
         until = (yield Now()) + seconds
         held = [axis for axis in self._axes.values() if axis.link.permitted]
+        patience: float | None = None
         while True:
-            for axis in held:  # also one that somebody has brought to rest meanwhile: nobody is to wait for it
-                yield from axis.link.check_enabled("the sequence was waiting")
+            for axis in held:
+                now = yield Now()
+                if not axis.link.permitted and patience is None:  # who brought it to rest is about to say so here
+                    patience = now + _TOLD_S
+                if axis.link.permitted or (patience is not None and now >= patience):
+                    yield from axis.link.check_enabled("the sequence was waiting")
             left = until - (yield Now())
             if left <= 0:
                 return
