@@ -144,13 +144,14 @@ class SignalWatch:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         """In the main thread, anywhere: nothing may be waited for here."""
-        self._tell(number)
         before = self._before.get(number, signal.SIG_DFL)
         again = self._acted and any(drives.stopping for drives in self._registered)
         if again or any(drives.busy for drives in self._registered) or _in_between(frame):
-            self._pending[number] = before  # the thread comes back to it
+            self._pending[number] = before  # noted first: the thread, once told, comes back to what it finds here
+            self._tell(number)
             return
         self._pending.pop(number, None)
+        self._tell(number)
         self._acted = True  # the next one waits for the end of the rest that this one has begun
         _act(number, frame, before)
 
